@@ -1,0 +1,1 @@
+"""Circa: private neural-network inference between a client and a server."""
