@@ -1,0 +1,116 @@
+"""The window sign test: exact on large values, stochastic next to zero (design.md 5.1). Local arithmetic only.
+
+For x = x_c + x_s mod 2^32, a public gain g >= 1 (one per channel), n bits and W = 2^(32-n):
+
+    sender     a = (g x_s mod 2^32) >> (32-n)
+    receiver   t = (g x_c + delta mod 2^32) >> (32-n),   delta = 0 (poszero), W-1 (negpass), W/2 (balanced)
+    DReLU~(x) = 1  iff  bit n-1 of (a + t mod 2^n) is 0
+
+Why. Let s = g x + delta, and |g x| < 2^31 - W. The low 32-n bits of the two summands of s add up to (s mod W) or to
+(s mod W) + W; the second case is a carry that a + t does not see, so a + t = floor(s / W) - carry mod 2^n. From
+-2^31 + W < s < 2^31 follows 1 - 2^(n-1) <= floor(s / W) < 2^(n-1), so a lost carry changes bit n-1 only where
+floor(s / W) = 0, that is 0 <= s < W; everywhere else DReLU~ is the sign of s, and that of x. Let 2^e be the largest
+power of two that divides g. The share's low part L = g x_s mod W is uniform on the multiples of 2^e below W, and
+there is no carry iff L <= s. So for 0 <= s < W, exactly,
+
+    P[DReLU~(x) = 1] = min(1, 2^e (floor(s / 2^e) + 1) / W),        (s + 1) / W for an odd gain.
+
+Faults against [x >= 0] lie on 0 <= g x < W (poszero), on -W < g x < 0 (negpass), or on half as much of both sides
+(balanced, where they cancel: no bias).
+
+Relation to design.md 5.1, windows (m, k) with n = m - k: they are the gains g = 2^(32-m). (2^(32-m) x_s mod 2^32) has
+x_s mod 2^m at its top, so the same a comes out; so does t, since 2^(32-m) delta_k is delta, but for negpass, where it
+is W - 2^(32-m), and adding either to a multiple of 2^(32-m) crosses the same multiples of W. A gain that is no
+power of two fills a range that m would round up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ParameterError
+
+__all__ = ["MAX_BITS", "MIN_BITS", "MODES", "Window", "drelu", "fault_probability", "positive_probability"]
+
+MODES = ("poszero", "negpass", "balanced")
+MIN_BITS, MAX_BITS = 2, 8  # beyond 8 bits a garbled comparator is the smaller message
+
+
+@dataclass(frozen=True)
+class Window:
+    """n bits, one gain per channel (or a single one for all), and the fault mode. Public.
+
+    Raises ParameterError for n outside [2, 8], a gain outside [1, 2^31), an unknown mode.
+    """
+
+    bits: int = 6
+    gain: tuple[int, ...] = (1,)
+    mode: str = "balanced"
+
+    def __post_init__(self) -> None:
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise ParameterError(f"a window has {MIN_BITS} to {MAX_BITS} bits, not {self.bits}")
+        if not self.gain:
+            raise ParameterError("a window needs at least one gain")
+        for gain in self.gain:
+            if not 1 <= gain < 1 << 31:
+                raise ParameterError(f"gain {gain} is outside [1, 2^31)")
+        if self.mode not in MODES:
+            raise ParameterError(f"unknown fault mode {self.mode!r}; modes: {', '.join(MODES)}")
+
+    @property
+    def width(self) -> int:
+        """W: the values of g x + delta in [0, W) are decided by chance."""
+        return 1 << (32 - self.bits)
+
+    @property
+    def delta(self) -> int:
+        """What the receiver adds to its scaled share."""
+        return {"poszero": 0, "negpass": self.width - 1, "balanced": self.width // 2}[self.mode]
+
+    def limit(self, channel: int = 0) -> int:
+        """The largest |x| of a channel whose sign is exact outside the fault interval."""
+        return ((1 << 31) - self.width - 1) // self.gain[channel if len(self.gain) > 1 else 0]
+
+    def index_s(self, x_s: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Sender: a in [0, 2^n), from shares of shape (batch, channels, positions)."""
+        a = np.multiply(x_s, self._factors(x_s.shape), dtype=np.uint32)
+        a >>= np.uint32(32 - self.bits)
+        return a
+
+    def index_c(self, x_c: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """Receiver: t in [0, 2^n), from shares of shape (batch, channels, positions)."""
+        t = np.multiply(x_c, self._factors(x_c.shape), dtype=np.uint32)
+        t += np.uint32(self.delta)
+        t >>= np.uint32(32 - self.bits)
+        return t.astype(np.uint8)
+
+    def _factors(self, shape: Sequence[int]) -> NDArray[np.uint32]:
+        if len(shape) != 3 or len(self.gain) not in (1, shape[1]):
+            raise ParameterError(
+                f"{len(self.gain)} gains need shares of shape (batch, {len(self.gain)}, positions), got {tuple(shape)}"
+            )
+        return np.array(self.gain, np.uint32)[:, None]
+
+
+def drelu(a: NDArray[np.unsignedinteger], t: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.uint8]:
+    """1 where bit n-1 of a + t mod 2^n is 0."""
+    total = a.astype(np.uint32) + t
+    return (((total >> np.uint32(bits - 1)) & np.uint32(1)) ^ np.uint32(1)).astype(np.uint8)
+
+
+def positive_probability(x: ArrayLike, gain: int, bits: int, mode: str) -> NDArray[np.float64]:
+    """P[DReLU~(x) = 1] over uniform shares, for signed integers x within the window's limit."""
+    window = Window(bits, (gain,), mode)
+    s = np.asarray(x, np.int64) * gain + window.delta
+    step = gain & -gain
+    probability = (s // step + 1) * step / window.width
+    return np.clip(probability, 0.0, 1.0)  # s >= W: always one; s < 0: always zero
+
+
+def fault_probability(x: ArrayLike, gain: int, bits: int, mode: str) -> NDArray[np.float64]:
+    """P[DReLU~(x) != [x >= 0]] over uniform shares, for signed integers x within the window's limit."""
+    positive = positive_probability(x, gain, bits, mode)
+    return np.where(np.asarray(x) >= 0, 1.0 - positive, positive)
