@@ -1,0 +1,52 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find circa/ models protocols -type f -not -path '*/__pycache__/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint install dev bench clean
+
+help:  ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: install  ## private inference on handwritten digits, two processes
+	$(BIN)/circa demo
+
+test: install lint  ## ruff, mypy --strict on the installed package, pytest
+	$(BIN)/pytest
+
+test-slow: install  ## the tests marked slow: builds, sanitizers, long statistics
+	$(BIN)/pytest -m slow
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p circa
+
+install: $(VENV)/.installed
+
+# Everything once; again when what we depend on changed.
+$(VENV)/.dependencies: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt scikit-build-core nanobind cmake ninja
+	$(PIP) install -c constraints.txt --no-build-isolation '.[test]'
+	touch $@
+
+# A normal install, as a user has it: the package alone again when a source changed.
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	touch $@
+
+dev:  ## editable install in .venv-dev, and the links circa/{protocols,models} for bare runs
+	ln -sfn ../protocols circa/protocols
+	ln -sfn ../models circa/models
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/python -m pip --quiet install -c constraints.txt scikit-build-core nanobind cmake ninja
+	.venv-dev/bin/python -m pip --quiet install -c constraints.txt --no-build-isolation --editable '.[dev]'
+
+bench: install  ## the kernels against NumPy, one JSON line each
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_native.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .venv-dev build dist results .mypy_cache .ruff_cache .pytest_cache .hypothesis
