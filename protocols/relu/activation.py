@@ -96,8 +96,11 @@ class Relu(Protocol):
 
     def offline_sender(self, ch: Channel, ot: "OtPair", act: Activation, batch: int, prg: Prg) -> Any: ...
 
-    def offline_receiver(self, ch: Channel, ot: "OtPair", act: Activation, z_c: Residues, prg: Prg) -> Any:
-        """Its result has `y_c`, the receiver's share of y."""
+    def offline_receiver(
+        self, ch: Channel, ot: "OtPair", act: Activation, z_c: Residues, y_c: Residues, prg: Prg
+    ) -> Any:
+        """`y_c`, the receiver's share of y, is drawn uniformly by the caller, before z_c is known: the next linear
+        layer's request does not wait for this layer. (Lead's decision: r' of design.md 5.3 is this y_c.)"""
         ...
 
     def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: Any) -> Residues:
