@@ -1,12 +1,13 @@
-"""Which kernels run: the native ones where they were built and the processor has AES instructions, else NumPy.
+"""Which kernels run: the native ones where they were built and the processor has AES, else NumPy.
 
-Each kernel's NumPy version is its definition and lives in the module of its protocol, which asks here for a faster one:
+Each kernel's NumPy version is its definition and lives in the module of its protocol, which asks here for a
+faster one:
 
     fast = kernels.native()
     if fast is not None: ...
 
-Both give the same bytes, so two parties need not choose alike. CIRCA_NATIVE=0 in the environment turns the native
-kernels off.
+Both give the same bytes, so two parties need not choose alike. CIRCA_NATIVE=0 in the environment turns the
+native kernels off.
 """
 
 import functools
@@ -25,8 +26,6 @@ def native() -> ModuleType | None:
     try:
         from . import _kernels
     except ImportError as reason:
-        logging.getLogger("circa").warning(
-            "native kernels are not used, NumPy runs instead (slower): %s", reason
-        )
+        logging.getLogger("circa").warning("no native kernels, NumPy runs instead (slower): %s", reason)
         return None
     return _kernels
