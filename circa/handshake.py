@@ -5,8 +5,9 @@
  (2)                                     ←   length, description (canonical JSON)
  (3)   SHA-256 of the description        →   compares; a difference ends the session
 
-The description names operations, shapes, scales and windows, never a weight. The client may know the hash that it
-expects (from whoever trained the model, say) and then refuses any other model before it does any work.
+The description names operations, shapes, scales and windows, never a weight. The client may know the hash
+that it expects (from whoever trained the model, say) and then refuses any other model before it does any
+work.
 """
 
 import hashlib
@@ -33,7 +34,9 @@ def client_handshake(ch: Channel, expect: str | None = None) -> Program:
     ch.send(_HELLO.pack(_MAGIC, PROTOCOL_VERSION))  # (1)
     (length,) = _LENGTH.unpack(ch.recv(_LENGTH.size))  # (2)
     if not 0 < length <= MAX_DESCRIPTION:
-        raise FramingError(f"the server announces a description of {length} bytes; the limit is {MAX_DESCRIPTION}")
+        raise FramingError(
+            f"the server announces a description of {length} bytes; the limit is {MAX_DESCRIPTION}"
+        )
     text = ch.recv(length)
     digest = hashlib.sha256(text)
     if expect is not None and digest.hexdigest() != expect.lower():
@@ -47,7 +50,9 @@ def client_handshake(ch: Channel, expect: str | None = None) -> Program:
 
 
 def server_handshake(ch: Channel, program: Program) -> None:
-    """Offer the program. Raises HandshakeError where the client speaks another version or read another description."""
+    """Offer the program. Raises HandshakeError where the client speaks another version or read another
+    description.
+    """
     magic, version = _HELLO.unpack(ch.recv(_HELLO.size))  # (1)
     if magic != _MAGIC:
         raise HandshakeError("the peer is not a Circa client")

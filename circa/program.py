@@ -1,12 +1,13 @@
 """A converted network: operations on integers mod M, in the order in which they run.
 
-A `Program` is the public half of a model (what the client learns: operations, shapes, scales, windows); the weights
-are a dictionary of int64 arrays beside it. Operation i reads the results of earlier operations by index; the last one is
-the output. Three interpreters run a program: the simulator, the server and the client (offline, on its own shares).
+A `Program` is the public half of a model (what the client learns: operations, shapes, scales, windows); the
+weights are a dictionary of int64 arrays beside it. Operation i reads the results of earlier operations by
+index; the last one is the output. Three interpreters run a program: the simulator, the server and the
+client (offline, on its own shares).
 
-`shape` is an operation's output for one image, without the batch. `frac_bits` is the scale: a value v stands for the
-real number v * 2^-frac_bits. Only activations, `Rescale` and `Mul` talk to the peer; `Linear` has an offline phase;
-all other operations are linear over the shares and local.
+`shape` is an operation's output for one image, without the batch. `frac_bits` is the scale: a value v
+stands for the real number v * 2^-frac_bits. Only activations, `Rescale` and `Mul` talk to the peer;
+`Linear` has an offline phase; all other operations are linear over the shares and local.
 """
 
 import math
@@ -38,7 +39,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Operation:
-    """What every operation has: a name (the module path in the user's model), operands, output shape and scale."""
+    """What every operation has: a name (the module path in the user's model), operands, output shape and
+    scale.
+    """
 
     name: str
     inputs: tuple[int, ...]
@@ -60,8 +63,8 @@ class Linear(Operation):
     """Convolution or fully connected layer: W x + bias, weights with `weight_bits` after the point.
 
     `geometry` takes its input as (in_channels, height, width), whatever the operand's shape. The arrays are
-    weights["<name>.weight"], int64 (out_channels, in_channels / groups, kh, kw), and weights["<name>.bias"], int64
-    (out_channels,), at the scale of the output. `parameters` names the set of HE parameters.
+    "<name>.weight", int64 (out_channels, in_channels / groups, kh, kw), and "<name>.bias", int64
+    (out_channels,) at the scale of the output. `parameters` names the set of HE parameters.
     """
 
     geometry: LinearShape
@@ -73,8 +76,8 @@ class Linear(Operation):
 class Activate(Operation):
     """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales.
 
-    The first dimension of `shape` holds the channels. `window` belongs to the ring protocols, `truncate_bits` and
-    `mode` to the published ones; knots are integers at the operand's scale.
+    The first dimension of `shape` holds the channels. `window` belongs to the ring protocols,
+    `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale.
     """
 
     shift: int
@@ -138,7 +141,9 @@ class Scale(Operation):
 
 @dataclass(frozen=True)
 class Add(Operation):
-    """Sum of the operands, each multiplied by a public integer first (a power of two that aligns the scales, or -1)."""
+    """Sum of the operands, each multiplied by a public integer first (a power of two that aligns the
+    scales, or -1).
+    """
 
     factors: tuple[int, ...]
 

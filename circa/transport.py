@@ -1,11 +1,12 @@
 """TCP channels: framing, timeouts, signs of life, errors that reach the other side.
 
-A frame is a 5-byte header (length, kind) and a payload. DATA frames carry protocol messages, and the reader states the
-length that it expects. ALIVE frames go out while a party computes for long, so that silence for the whole timeout means
-that the peer is gone, however slow a layer is. An ERROR frame carries one line of text and ends the session.
+A frame is a 5-byte header (length, kind) and a payload. DATA frames carry protocol messages, and the reader
+states the length that it expects. ALIVE frames go out while a party computes for long, so that silence for
+the whole timeout means that the peer is gone, however slow a layer is. An ERROR frame carries one line of
+text and ends the session.
 
-`send` never waits for the peer: what the kernel does not take at once is drained by a thread, so two parties that both
-send first do not lock, and a party computes while its last message is still leaving.
+`send` never waits for the peer: what the kernel does not take at once is drained by a thread, so two
+parties that both send first do not lock, and a party computes while its last message is still leaving.
 """
 
 import selectors
@@ -14,6 +15,7 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from circa.protocols.channel import MAX_MESSAGE, TIMEOUT, Traffic
@@ -30,7 +32,9 @@ _MAX_ERROR_TEXT = 1024
 
 
 class TcpChannel:
-    """A `circa.protocols.channel.Channel` over a connected socket, which it owns. One reader thread, any writers."""
+    """A `circa.protocols.channel.Channel` over a connected socket, which it owns. One reader thread, any
+    writers.
+    """
 
     def __init__(self, sock: socket.socket, timeout: float = TIMEOUT):
         self.traffic = Traffic()
@@ -48,8 +52,7 @@ class TcpChannel:
         self._drainer = threading.Thread(target=self._drain, name="circa-drain", daemon=True)
         self._drainer.start()
 
-    # -- sending -------------------------------------------------------------------------------------------------
-    def send(self, data: Any) -> None:
+        def send(self, data: Any) -> None:
         view = memoryview(data).cast("B")
         if view.nbytes > MAX_MESSAGE:
             raise ParameterError(f"a message of {view.nbytes} bytes exceeds the limit of {MAX_MESSAGE}")
@@ -58,10 +61,8 @@ class TcpChannel:
 
     def send_error(self, text: str) -> None:
         """Tell the peer why the session ends; never raises."""
-        try:
+        with suppress(PeerGone):
             self._send_frame(_ERROR, memoryview(text.encode()[:_MAX_ERROR_TEXT]))
-        except PeerGone:
-            pass
 
     def _send_frame(self, kind: int, payload: memoryview) -> None:
         header = _HEADER.pack(payload.nbytes, kind)
@@ -98,7 +99,11 @@ class TcpChannel:
                 with self._lock:
                     if not self._queue and not self._closing:
                         self._wake.wait(pulse)
-                        if not self._queue and not self._closing and time.monotonic() - self._last_sent >= pulse:
+                        if (
+                            not self._queue
+                            and not self._closing
+                            and time.monotonic() - self._last_sent >= pulse
+                        ):
                             self._queue.append(memoryview(_HEADER.pack(0, _ALIVE)))
                             self._last_sent = time.monotonic()
                     if self._failure or (self._closing and not self._queue):
@@ -131,8 +136,7 @@ class TcpChannel:
         self._queue.clear()
         return self._failure
 
-    # -- receiving -----------------------------------------------------------------------------------------------
-    def recv(self, size: int) -> bytes:
+        def recv(self, size: int) -> bytes:
         while True:
             length, kind = _HEADER.unpack(self._read(HEADER_BYTES))
             if kind == _ALIVE and length == 0:
@@ -180,7 +184,7 @@ class TcpChannel:
 def parse_address(address: str, default_port: int) -> tuple[str, int]:
     """'host', 'host:port', ':port' or '[v6]:port' to (host, port)."""
     host, separator, port = address.rpartition(":")
-    if not separator or address.endswith("]") or ":" in host and not host.startswith("["):
+    if not separator or address.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = address, ""
     if port and not (port.isdigit() and 0 < int(port) < 1 << 16):
         raise ParameterError(f"'{address}' has no valid port: write host:port with a port from 1 to 65535")
@@ -196,4 +200,6 @@ def connect(host: str, port: int, timeout: float = TIMEOUT) -> TcpChannel:
     except socket.gaierror:
         raise PeerGone(f"no host is called '{host}'") from None
     except OSError as error:
-        raise PeerGone(f"nobody listens at {host}:{port} ({error.strerror}): is `circa serve` running?") from None
+        raise PeerGone(
+            f"nobody listens at {host}:{port} ({error.strerror}): is `circa serve` running?"
+        ) from None

@@ -1,0 +1,19 @@
+"""The `circa` command. Every command imports what it needs when it runs, so that `--help` is instant."""
+
+import typer
+
+from . import convert, demo, infer, serve
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Private neural-network inference: the client's input and the server's model stay secret.",
+    epilog="Start with `circa demo`. Then `circa convert` a model, `circa serve` it, `circa infer` elsewhere.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(convert.convert)
+app.command()(serve.serve)
+app.command()(infer.infer)

@@ -1,0 +1,136 @@
+"""`circa convert`."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from circa.errors import ParameterError
+
+from .console import Json, emit, out, reporting, track
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["convert", "load_model"]
+
+
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="What makes the network: package.module:callable (found from this folder"
+            " too), or one of circa's own, e.g. resnet20."
+        ),
+    ],
+    calibration: Annotated[
+        Path,
+        typer.Argument(
+            help="Typical inputs: .npy, .npz (array x) or .safetensors; floats as"
+            " the model takes them or uint8 NHWC images."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("model.circa"),
+    weights: Annotated[
+        Path | None, typer.Option(help="A state dict to load: .pt (tensors only) or .safetensors.")
+    ] = None,
+    bits: Annotated[int, typer.Option(min=2, max=8, help="Window bits n of the sign test.")] = 6,
+    mode: Annotated[str, typer.Option(help="Fault mode: balanced, poszero or negpass.")] = "balanced",
+    relu: Annotated[str, typer.Option(help="ReLU protocol.")] = "table",
+    margin: Annotated[float, typer.Option(min=1.0, help="Head room over the calibrated ranges.")] = 1.25,
+    count: Annotated[int, typer.Option(min=1, help="Calibration inputs to use.")] = 256,
+    mean: Annotated[
+        str, typer.Option(help="Per-channel mean for uint8 images, comma-separated, after /255.")
+    ] = "0",
+    std: Annotated[str, typer.Option(help="Per-channel standard deviation, likewise.")] = "1",
+    as_json: Json = False,
+) -> None:
+    """Convert a trained PyTorch network to a .circa file that `circa serve` can serve.
+
+    Example: circa convert mynet:build calibration.npz --weights mynet.pt -o mynet.circa
+    """
+    with reporting(as_json):
+        import torch
+
+        from circa.converter import convert as convert_model
+        from circa.description import model_hash
+        from circa.protocols.relu import modulus_for
+
+        from .data import load_inputs
+
+        network = load_model(model, weights)
+        x = torch.from_numpy(load_inputs(calibration, mean, std)[:count]).float()
+        with track(f"converting {model}", as_json):
+            converted = convert_model(
+                network, x, relu=relu, modulus=modulus_for(relu), bits=bits, mode=mode, margin=margin
+            )
+        converted.save(output)
+        with torch.no_grad():
+            agreement = (converted(x).argmax(1) == network.eval()(x).argmax(1)).double().mean().item()
+        program = converted.program
+        result: dict[str, Any] = {
+            "file": str(output),
+            "model_hash": model_hash(program),
+            "operations": len(program.operations),
+            "linear_layers": len(program.linear),
+            "relus": program.relus,
+            "calibration_agreement": agreement,
+        }
+        if as_json:
+            emit(result)
+            return
+        out.print(
+            f"wrote [bold]{output}[/]: {len(program.linear)} linear layers, {program.relus:,} ReLUs an image"
+        )
+        out.print(
+            f"simulated on {len(x)} calibration inputs: same class as plaintext on [bold]{agreement:.1%}[/]"
+        )
+        out.print(f"model hash {result['model_hash']}", highlight=False)
+        out.print(f"next: circa serve {output}", style="dim")
+
+
+def load_model(spec: str, weights: Path | None) -> "nn.Module":
+    """The network that `spec` names, with the state dict of `weights` if given."""
+    import torch
+
+    import circa.models
+
+    module_name, _, attribute = spec.partition(":")
+    if attribute:
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            builder = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ParameterError(f"cannot load {spec}: {error}") from error
+        finally:
+            sys.path.pop(0)
+    elif spec in circa.models.__all__:
+        builder = getattr(circa.models, spec)
+    else:
+        raise ParameterError(
+            f"'{spec}' is neither module:callable nor one of {', '.join(circa.models.__all__)}"
+        )
+    network = builder if isinstance(builder, torch.nn.Module) else builder()
+    if not isinstance(network, torch.nn.Module):
+        raise ParameterError(f"{spec} gives a {type(network).__name__}, not a torch.nn.Module")
+    if weights is not None:
+        network.load_state_dict(_state(weights))
+    return network.eval()
+
+
+def _state(path: Path) -> dict[str, Any]:
+    import torch
+
+    if not path.is_file():
+        raise ParameterError(f"there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state.get("state_dict", state)
+    except Exception as error:
+        raise ParameterError(f"{path} holds no state dict of tensors ({type(error).__name__})") from error

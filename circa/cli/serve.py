@@ -1,0 +1,53 @@
+"""`circa serve`."""
+
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circa.protocols.channel import TIMEOUT
+
+from .console import Json, emit, err, reporting
+
+__all__ = ["serve"]
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="A .circa file, made by `circa convert`.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 for every interface.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 7766,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds of silence until a client counts as gone.")
+    ] = TIMEOUT,
+    sessions: Annotated[int, typer.Option(min=1, help="Clients served at one time.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Serve a converted model to private clients until interrupted.
+
+    The server learns neither inputs nor predictions; clients learn the architecture, never a weight. There
+    is no encryption of the connection itself and no authentication yet: run it on a network that you trust.
+    With --json the first line printed is an object with the address and the model's hash.
+    """
+    with reporting(as_json):
+        from circa.server import Server
+
+        logging.basicConfig(
+            level=logging.WARNING if as_json else logging.INFO, format="%(asctime)s  %(message)s"
+        )
+        with Server(model, host, port, timeout=timeout, max_sessions=sessions) as server:
+            if as_json:
+                emit({"address": server.address, "model_hash": server.model_hash})
+            else:
+                err.print(f"Serving [bold]{model.name}[/] at [bold]{server.address}[/]  (Ctrl-C stops)")
+                err.print(f"model hash {server.model_hash}", highlight=False)
+            signal.signal(signal.SIGTERM, lambda *_: server.close())
+            try:
+                server.wait()
+            except KeyboardInterrupt:
+                err.print("stopped")

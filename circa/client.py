@@ -1,0 +1,167 @@
+"""The client's half: `with circa.connect("host:port") as session: logits = session.infer(x)`."""
+
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from circa.protocols.channel import TIMEOUT, Channel
+from circa.protocols.errors import CircaError
+from circa.protocols.material import Stock
+from circa.protocols.prg import Prg
+
+from .commands import MAX_IMAGES, Command, send_command
+from .description import model_hash
+from .errors import InputError, ParameterError
+from .fixed import decode, encode_input
+from .handshake import client_handshake
+from .offline import ClientMaterial, ClientParty, Progress
+from .online import client_online
+from .program import Program
+from .report import Report
+from .transport import connect as open_channel
+from .transport import parse_address
+
+__all__ = ["DEFAULT_PORT", "Session", "connect"]
+
+DEFAULT_PORT = 7766
+
+
+def connect(
+    address: str,
+    *,
+    timeout: float = TIMEOUT,
+    expect: str | None = None,
+    keep_shares: bool = False,
+) -> "Session":
+    """Open a session with a server started by `circa serve` or `circa.serve`.
+
+    Args:
+        address: "host:port"; the port defaults to 7766.
+        timeout: seconds of silence after which the server counts as gone.
+        expect: the model's hash (SHA-256, hex). Any other model is refused.
+        keep_shares: keep the client's shares of every activation's input, for comparison with the simulation.
+
+    Raises:
+        PeerGone: nobody listens there, or the server vanished.
+        HandshakeError: another protocol version, or another model than expected.
+    """
+    host, port = parse_address(address, DEFAULT_PORT)
+    channel = open_channel(host, port, timeout)
+    try:
+        return Session(channel, expect=expect, keep_shares=keep_shares)
+    except BaseException:
+        channel.close()
+        raise
+
+
+class Session:
+    """One session with one server. Not safe to use from several threads at once.
+
+    Attributes:
+        program: what the server revealed of its model: operations, shapes, scales, windows.
+        report: time, bytes and rounds by operation and phase, as the client measured them.
+        last_shares: with `keep_shares`, the client's shares of every activation's input in the last
+        inference,
+            by the activation's name; uint32 (images, channels, positions).
+    """
+
+    def __init__(self, channel: Channel, *, expect: str | None = None, keep_shares: bool = False):
+        self._channel = channel
+        self._failed = False
+        self.report = Report()
+        with self.report.measure(channel, "session", "setup", "offline"):
+            self.program: Program = client_handshake(channel, expect)
+        self.model_hash = model_hash(self.program)
+        self.last_shares: dict[str, NDArray[np.uint32]] = {}
+        self._keep_shares = keep_shares
+        self._party = ClientParty(channel, self.program, self.report, Prg.from_os(), keep_shares)
+        self._stock: Stock[ClientMaterial] = Stock()
+
+    @property
+    def prepared(self) -> int:
+        """Images for which single-use material is in stock."""
+        return self._stock.count
+
+    def prepare(self, images: int, progress: Progress | None = None) -> None:
+        """Run the offline phase for `images` images and stock the material. `progress(operation, done,
+        total)`.
+        """
+        if not 1 <= images <= MAX_IMAGES:
+            raise ParameterError(f"prepare takes 1 to {MAX_IMAGES} images at a time, not {images}")
+        with self._ending_on_failure():
+            send_command(self._channel, Command.PREPARE, images)
+            self._stock.add(self._party.offline(images, progress or (lambda *_: None)), images)
+
+    def infer(self, x: Any, progress: Progress | None = None) -> torch.Tensor:
+        """The model's output for a batch, (images, *output shape), float64.
+
+        x is a float tensor or array of shape (images, *input shape), or one image without the first axis
+        (the result then has none either). Takes material from the stock and prepares what is missing. A
+        batch is one online pass.
+
+        Raises InputError, before anything is sent, where x has another shape, another dtype than a real
+        floating one, or a value that is not finite or outside the range that the input's encoding can hold.
+        """
+        array = np.asarray(x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x)
+        single = array.shape == self.program.input.shape
+        residues = encode_input(self.program, array[None] if single else array)
+        images = residues.shape[0]
+        if not 1 <= images <= MAX_IMAGES:
+            raise InputError(f"a batch holds 1 to {MAX_IMAGES} images, not {images}")
+        if images > self._stock.count:
+            self.prepare(images - self._stock.count, progress)
+        with self._ending_on_failure():
+            send_command(self._channel, Command.INFER, images)
+            material = self._stock.take(images)
+            result = client_online(self._party, material, residues)
+        if self._keep_shares:
+            self._remember(material)
+        logits = torch.from_numpy(decode(self.program, result))
+        return logits[0] if single else logits
+
+    def close(self) -> None:
+        """End the session; unused material is dropped on both sides. May be called twice."""
+        if not self._failed:
+            with suppress(CircaError):  # the server may be gone already: then there is nobody left to tell
+                send_command(self._channel, Command.CLOSE)
+        self._failed = True
+        self._channel.close()
+
+    def _remember(self, material: ClientMaterial) -> None:
+        activations = [op.activation(self.program.modulus) for op in self.program.activations]
+        self.last_shares = {
+            op.name: share.reshape(-1, act.channels, act.positions)
+            for op, act, share in zip(self.program.activations, activations, material.shares, strict=True)
+        }
+
+    def _ending_on_failure(self) -> "_EndOnFailure":
+        if self._failed:
+            raise ParameterError("the session has ended: open a new one with circa.connect")
+        return _EndOnFailure(self)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _EndOnFailure:
+    """A failure between two messages leaves the parties out of step: the session must not go on."""
+
+    def __init__(self, session: Session):
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._session._failed = True
+            self._session._channel.close()

@@ -1,0 +1,161 @@
+"""The offline phase over a whole program: everything that does not need the input.
+
+            client (receiver, evaluator)               server (sender, garbler)
+ (1)  draws its share of the input and of every
+      activation's output; walks the local operations
+ (2)  Enc(r) for every linear layer, ahead    →   Enc(W r − s), drops s in its material
+ (3)  W r − s: its share of the layer's output  ←
+ (4)  for every activation: the protocol's correlations (OT, triples, garbled circuits)
+
+Requests (2) leave as soon as the client knows its share of a layer's input, usually all at once, so the
+server computes layer i while the client encrypts layer i + 1 and decrypts layer i - 1. Both sides derive
+the order of messages from the public program alone.
+
+This is the one place where server and client become the protocols' sender and receiver (style.md, section 5).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circa.protocols import relu
+from circa.protocols.channel import Channel
+from circa.protocols.linear.he import LinearReceiver, LinearSender, Prepared
+from circa.protocols.ot import OtPair, setup_pair
+from circa.protocols.prg import Prg
+
+from .local import run_local
+from .program import Activate, Input, Linear, Program
+from .report import Report
+
+__all__ = ["ClientMaterial", "ClientParty", "Progress", "ServerMaterial", "ServerParty"]
+
+Residues = NDArray[np.uint32]
+Progress = Callable[[str, int, int], None]  # the operation at work, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class ClientMaterial:
+    """What the client keeps for `count` images; every array has the images as its first axis. Single use."""
+
+    input_share: Residues
+    output_share: Residues
+    activations: tuple[relu.Material, ...]
+    shares: tuple[Residues, ...]  # of every activation's input; empty unless asked for
+
+
+@dataclass(frozen=True)
+class ServerMaterial:
+    """What the server keeps for the same images: the masks s of the linear layers and the activations'
+    material.
+    """
+
+    masks: tuple[Residues, ...]
+    activations: tuple[relu.Material, ...]
+
+
+class ClientParty:
+    """The client's half of one session: OT and HE state, and the offline and online passes."""
+
+    def __init__(self, ch: Channel, program: Program, report: Report, prg: Prg, keep_shares: bool = False):
+        self.ch, self.program, self.report, self.prg = ch, program, report, prg
+        self.relu = relu.by_name(program.relu)
+        self._keep_shares = keep_shares
+        with report.measure(ch, "session", "setup", "offline"):
+            self._ot: OtPair = setup_pair(ch, prg, first=True)
+            self._linear = _receivers(ch, program, prg)
+
+    def offline(self, count: int, progress: Progress) -> ClientMaterial:
+        """Make material for `count` images."""
+        program, ch = self.program, self.ch
+        steps, done = len(program.linear) + len(program.activations), 0
+        shares: dict[int, Residues] = {}
+        requested = [False] * len(program.operations)
+
+        def advance() -> None:
+            """Compute every share that is known by now, and send the requests that it allows, in program
+            order.
+            """
+            blocked = False
+            for i, op in enumerate(program.operations):
+                if isinstance(op, Linear):
+                    if not requested[i] and not blocked and op.inputs[0] in shares:
+                        with self.report.operation(ch, op, "offline"):
+                            r = shares[op.inputs[0]].reshape(count, *op.geometry.input_shape)
+                            self._linear[op.parameters].request(ch, op.geometry, r)
+                        requested[i] = True
+                    blocked |= not requested[i]
+                elif i in shares:
+                    continue
+                elif isinstance(op, Input | Activate):
+                    shares[i] = program.modulus.uniform(self.prg, (count, *op.shape))
+                elif all(j in shares for j in op.inputs):
+                    shares[i] = run_local(op, [shares[j] for j in op.inputs], program.modulus)
+
+        for i, op in enumerate(program.operations):
+            if isinstance(op, Linear):
+                advance()
+                progress(op.name, done, steps)
+                with self.report.operation(ch, op, "offline"):
+                    result = self._linear[op.parameters].receive(ch, op.geometry, count)
+                    shares[i] = result.reshape(count, *op.shape)
+                done += 1
+        advance()
+        materials = []
+        for i, op in enumerate(program.operations):
+            if isinstance(op, Activate):
+                progress(op.name, done, steps)
+                act = op.activation(program.modulus)
+                flat = (count, act.channels, act.positions)
+                z_c, y_c = shares[op.inputs[0]].reshape(flat), shares[i].reshape(flat)
+                with self.report.operation(ch, op, "offline"):
+                    materials.append(self.relu.offline_receiver(ch, self._ot, act, z_c, y_c, self.prg))
+                done += 1
+        progress("", steps, steps)
+        kept = tuple(shares[op.inputs[0]] for op in program.activations) if self._keep_shares else ()
+        return ClientMaterial(shares[0], shares[len(program.operations) - 1], tuple(materials), kept)
+
+
+class ServerParty:
+    """The server's half of one session."""
+
+    def __init__(self, ch: Channel, program: Program, prepared: Mapping[str, Prepared], prg: Prg):
+        self.ch, self.program, self.prg = ch, program, prg
+        self.relu = relu.by_name(program.relu)
+        self._prepared = prepared
+        self._ot: OtPair = setup_pair(ch, prg, first=False)
+        self._linear = _senders(ch, program, prg)
+
+    def offline(self, count: int) -> ServerMaterial:
+        """Make material for `count` images, in step with the client."""
+        program, ch = self.program, self.ch
+        masks = tuple(
+            self._linear[op.parameters].respond(ch, self._prepared[op.name], count).reshape(count, *op.shape)
+            for op in program.linear
+        )
+        activations = tuple(
+            self.relu.offline_sender(ch, self._ot, op.activation(program.modulus), count, self.prg)
+            for op in program.activations
+        )
+        return ServerMaterial(masks, activations)
+
+
+def _sets(program: Program) -> list[str]:
+    """The HE parameter sets that the program uses, in an order that both sides share."""
+    return sorted({op.parameters for op in program.linear})
+
+
+def _receivers(ch: Channel, program: Program, prg: Prg) -> dict[str, LinearReceiver]:
+    receivers = {name: LinearReceiver(program.modulus, prg, name) for name in _sets(program)}
+    for receiver in receivers.values():
+        receiver.setup(ch)
+    return receivers
+
+
+def _senders(ch: Channel, program: Program, prg: Prg) -> dict[str, LinearSender]:
+    senders = {name: LinearSender(program.modulus, prg, name) for name in _sets(program)}
+    for sender in senders.values():
+        sender.setup(ch)
+    return senders

@@ -1,0 +1,68 @@
+"""The online phase: one message each way for every activation layer, none for a linear layer.
+
+            client                                     server
+ (1)   x − x_c                            →   x_s
+       for every operation, in order:         Linear   y_s = W x_s + bias + s        no message
+                                              local    the same operation on x_s     no message
+ (2)   answers from its material         ↔   Activate the ReLU protocol; y_s
+ (3)   y = y_c + y_s                     ←   y_s of the last operation
+
+Rounds: one for each activation layer, and one for (1) with (3). Every client share was fixed offline.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circa.protocols.channel import send_array
+from circa.protocols.shares import recv_residues
+
+from .exact import ExactLinear
+from .local import run_local
+from .offline import ClientMaterial, ClientParty, ServerMaterial, ServerParty
+from .program import Activate, Input, Linear
+
+__all__ = ["client_online", "server_online"]
+
+Residues = NDArray[np.uint32]
+
+
+def client_online(party: ClientParty, material: ClientMaterial, x: Residues) -> Residues:
+    """The output's residues, (count, *output shape), for the encoded input x (count, *input shape)."""
+    program, ch, report = party.program, party.ch, party.report
+    with report.operation(ch, program.input, "online"):
+        send_array(ch, program.modulus.sub(x, material.input_share))  # (1)
+    for op, kept in zip(program.activations, material.activations, strict=True):
+        with report.operation(ch, op, "online"):
+            party.relu.online_receiver(ch, op.activation(program.modulus), kept)  # (2)
+    with report.measure(ch, program.output.name, "output", "online"):
+        y_s = recv_residues(ch, material.output_share.shape, program.modulus)  # (3)
+    return program.modulus.add(material.output_share, y_s)
+
+
+def server_online(
+    party: ServerParty, linear: Mapping[str, ExactLinear], material: ServerMaterial, count: int
+) -> None:
+    """Carry the server's shares through the program."""
+    program, ch = party.program, party.ch
+    masks, activations = iter(material.masks), iter(material.activations)
+    last_use = {j: i for i, op in enumerate(program.operations) for j in op.inputs}
+    values: dict[int, Residues] = {}
+    for i, op in enumerate(program.operations):
+        operands = [values[j] for j in op.inputs]
+        if isinstance(op, Input):
+            values[i] = recv_residues(ch, (count, *op.shape), program.modulus)  # (1)
+        elif isinstance(op, Linear):
+            values[i] = program.modulus.add(linear[op.name](operands[0]), next(masks))
+        elif isinstance(op, Activate):
+            act = op.activation(program.modulus)
+            z_s = operands[0].reshape(count, act.channels, act.positions)
+            y_s = party.relu.online_sender(ch, act, z_s, next(activations))  # (2)
+            values[i] = y_s.reshape(count, *op.shape)
+        else:
+            values[i] = run_local(op, operands, program.modulus)
+        for j in set(op.inputs):
+            if last_use[j] == i:
+                del values[j]
+    send_array(ch, values[len(program.operations) - 1])  # (3)

@@ -1,0 +1,159 @@
+"""The server's half: `circa.serve("model.circa")`, or a `Server` inside a program of your own."""
+
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from circa.protocols.channel import TIMEOUT
+from circa.protocols.errors import CircaError, ProtocolError
+from circa.protocols.linear.he import LinearSender
+from circa.protocols.material import Stock
+from circa.protocols.prg import Prg
+
+from .client import DEFAULT_PORT
+from .commands import Command, recv_command
+from .description import model_hash
+from .errors import ParameterError, PeerGone, RemoteError
+from .exact import ExactLinear
+from .handshake import server_handshake
+from .model import ConvertedModel
+from .offline import ServerMaterial, ServerParty
+from .online import server_online
+from .transport import TcpChannel
+
+__all__ = ["Server", "serve"]
+
+log = logging.getLogger("circa.server")
+
+
+class Server:
+    """Listens from construction on and serves every client in a thread of its own.
+
+    Args:
+        model: a ConvertedModel, or the path of a .circa file.
+        host, port: where to listen; port 0 takes a free one, `address` tells which.
+        timeout: seconds of silence after which a client counts as gone.
+        max_sessions: clients at one time; a further one is refused with a clear error.
+    """
+
+    def __init__(
+        self,
+        model: "ConvertedModel | str | os.PathLike[str]",
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        timeout: float = TIMEOUT,
+        max_sessions: int = 8,
+    ):
+        self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
+        program, weights = self.model.program, self.model.weights
+        self.model_hash = model_hash(program)
+        self._timeout = timeout
+        self._slots = threading.BoundedSemaphore(max_sessions)
+        self._linear = {
+            op.name: ExactLinear(
+                op, weights[f"{op.name}.weight"], weights.get(f"{op.name}.bias"), program.modulus
+            )
+            for op in program.linear
+        }
+        self._prepared = {
+            op.name: LinearSender.prepare(
+                program.modulus, op.geometry, weights[f"{op.name}.weight"], op.parameters
+            )
+            for op in program.linear
+        }
+        try:
+            self._listener = socket.create_server((host, port))
+        except OSError as error:
+            raise ParameterError(
+                f"cannot listen at {host}:{port}: {error.strerror}; choose another port"
+            ) from error
+        self._stopping = False
+        self._thread = threading.Thread(target=self._accept, name="circa-accept", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """ "host:port", for `circa.connect`."""
+        host, port = self._listener.getsockname()[:2]
+        return f"{host}:{port}"
+
+    def wait(self) -> None:
+        """Block until `close` is called (from another thread or a signal handler)."""
+        self._thread.join()
+
+    def close(self) -> None:
+        """Stop accepting clients. Running sessions end with their connections."""
+        if not self._stopping:
+            self._stopping = True
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+            self._listener.close()
+            self._thread.join()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while not self._stopping:
+            try:
+                sock, peer = self._listener.accept()
+            except OSError:
+                continue  # `close`, or a client that gave up while it queued
+            threading.Thread(target=self._session, args=(sock, f"{peer[0]}:{peer[1]}"), daemon=True).start()
+
+    def _session(self, sock: socket.socket, peer: str) -> None:
+        """One client, from handshake to close. Whatever goes wrong ends this session and nothing else."""
+        channel = TcpChannel(sock, self._timeout)
+        if not self._slots.acquire(blocking=False):
+            channel.send_error("the server is busy with other clients: try again later")
+            channel.close()
+            return
+        log.info("%s connected", peer)
+        try:
+            self._serve(channel, peer)
+            log.info("%s closed the session", peer)
+        except (PeerGone, RemoteError) as error:
+            log.warning("%s: %s", peer, error)
+        except ProtocolError as error:
+            log.warning("%s: %s", peer, error)
+            channel.send_error(str(error))
+        except Exception as error:
+            # An unforeseen failure may carry secrets in its text: the client learns its kind only.
+            log.error("%s: session failed", peer, exc_info=not isinstance(error, CircaError))
+            channel.send_error(f"the server failed ({type(error).__name__})")
+        finally:
+            self._slots.release()
+            channel.close()
+
+    def _serve(self, channel: TcpChannel, peer: str) -> None:
+        server_handshake(channel, self.model.program)
+        party = ServerParty(channel, self.model.program, self._prepared, Prg.from_os())
+        stock: Stock[ServerMaterial] = Stock()
+        while True:
+            command, images = recv_command(channel)
+            if command is Command.CLOSE:
+                return
+            log.info("%s: %s %d image(s)", peer, command.name.lower(), images)
+            if command is Command.PREPARE:
+                stock.add(party.offline(images), images)
+            else:
+                server_online(party, self._linear, stock.take(images), images)
+
+
+def serve(
+    model: "ConvertedModel | str | os.PathLike[str]", host: str = "127.0.0.1", port: int = DEFAULT_PORT
+) -> None:
+    """Serve a converted model until interrupted (Ctrl-C)."""
+    with Server(model, host, port) as server:
+        log.info("serving model %s at %s", server.model_hash[:16], server.address)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            log.info("stopped")
