@@ -1,4 +1,4 @@
-"""Settings of every test: hypothesis is derandomised; real data is a fixture that skips where there is none."""
+"""Settings of every test: hypothesis is derandomised; real data is a fixture, skipped where absent."""
 
 from pathlib import Path
 
