@@ -1,8 +1,9 @@
 """The wire: two methods, byte and round counters, an in-memory pair.
 
 Nothing on the wire describes itself. The reader states the size it expects; a message of any other size is a
-`FramingError`, raised before the payload is read, so a peer can neither make us allocate nor misalign the stream.
-Sends never wait for the peer (a queue or a thread behind them drains), so two parties that both send first do not lock.
+`FramingError`, raised before the payload is read, so a peer can neither make us allocate nor misalign the
+stream. Sends never wait for the peer (a queue or a thread behind them drains), so two parties that both send
+first do not lock.
 """
 
 import queue
@@ -30,10 +31,12 @@ __all__ = [
 MAX_MESSAGE = 1 << 31  # bytes; a reader that expects more is a bug, a writer that sends more is refused
 TIMEOUT = 30.0  # seconds without a sign of life from the peer
 
+Messages = queue.Queue[bytes | None]  # None: the other end closed
+
 
 @dataclass
 class Traffic:
-    """What one end of a channel has moved. `rounds` counts the turns from sending to receiving: one is a round trip.
+    """What one end of a channel has moved. `rounds` counts the turns from sending to receiving: round trips.
 
     Payload bytes only; framing (5 bytes a message on TCP) and TLS records come on top.
     """
@@ -102,9 +105,9 @@ def recv_array(ch: Channel, dtype: DTypeLike, shape: int | Sequence[int]) -> NDA
 
 
 class MemoryChannel:
-    """One end of an in-process pair, with the counters of the TCP channel; `sent` keeps the messages for tests."""
+    """One end of an in-process pair, with the counters of TCP; `sent` keeps the messages for tests."""
 
-    def __init__(self, inbox: "queue.Queue[bytes | None]", outbox: "queue.Queue[bytes | None]", timeout: float):
+    def __init__(self, inbox: Messages, outbox: Messages, timeout: float):
         self.traffic = Traffic()
         self.sent: deque[bytes] | None = None
         self._inbox, self._outbox, self._timeout = inbox, outbox, timeout
@@ -144,6 +147,6 @@ class MemoryChannel:
 
 def memory_pair(timeout: float = TIMEOUT) -> tuple[MemoryChannel, MemoryChannel]:
     """Two connected ends in one process."""
-    a: queue.Queue[bytes | None] = queue.Queue()
-    b: queue.Queue[bytes | None] = queue.Queue()
+    a: Messages = queue.Queue()
+    b: Messages = queue.Queue()
     return MemoryChannel(a, b, timeout), MemoryChannel(b, a, timeout)

@@ -1,22 +1,26 @@
 """The tweakable circular correlation-robust hash H(x, j).
 
 [GKWY20] Guo, Katz, Wang, Yu. Efficient and Secure Multiparty Computation from Fixed-Key Block Ciphers.
-IEEE S&P 2020, eprint 2019/074, section 7.3: MMO over a linear orthomorphism, with pi = AES-128 under a fixed public key.
+IEEE S&P 2020, eprint 2019/074, section 7.3: MMO over a linear orthomorphism, with pi = AES-128 under a fixed
+public key.
 
     sigma(x) = (x_hi ^ x_lo) || x_hi
     H(x, j)  = pi(s) ^ s,   s = sigma(x) ^ j
 
-A block is two uint64, low word first; the tweak j is XORed onto the low word. pi reads a block's 16 bytes in memory
-order (little-endian words), so H is fixed byte for byte on every machine.
+A block is two uint64, low word first; the tweak j is XORed onto the low word. pi reads a block's 16 bytes in
+memory order (little-endian words), so H is fixed byte for byte on every machine.
 
-A tweak must not repeat for one secret offset Delta; callers number their blocks from a counter that only grows.
+A tweak must not repeat for one secret offset Delta; callers number their blocks from a counter that only
+grows. `tccr_numpy` is the definition; `tccr` runs the native kernel where there is one, with the same bytes.
 """
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-__all__ = ["FIXED_KEY", "sigma", "tccr"]
+from . import kernels
+
+__all__ = ["FIXED_KEY", "sigma", "tccr", "tccr_numpy"]
 
 FIXED_KEY = b"Circa fixed key."  # public; any constant does, the permutation is modelled as ideal
 _CHUNK = 1 << 12  # blocks at a time: the buffers stay in the processor's second-level cache
@@ -34,6 +38,16 @@ def sigma(x: Blocks) -> Blocks:
 
 def tccr(x: Blocks, tweak: int) -> Blocks:
     """H(x_i, tweak + i) for every row i of x: uint64 of shape (n, 2) to the same shape."""
+    fast = kernels.native()
+    if fast is None:
+        return tccr_numpy(x, tweak)
+    out = np.empty_like(x, order="C")
+    fast.tccr(np.ascontiguousarray(x), tweak, out)
+    return out
+
+
+def tccr_numpy(x: Blocks, tweak: int) -> Blocks:
+    """`tccr` in NumPy: the definition."""
     n = x.shape[0]
     out = np.empty((n + 1, 2), np.uint64)  # one block of slack for update_into
     flat = out.reshape(-1).view(np.uint8)

@@ -1,7 +1,7 @@
 """Bits and short words to bytes and back, little-endian: what travels is not padded to whole words.
 
-`pack(values, width)` puts value i at bits [i * width, (i + 1) * width) of the output, low bit first; the last byte is
-filled with zeros. Widths of 8, 16 and 32 are plain little-endian words.
+`pack(values, width)` puts value i at bits [i * width, (i + 1) * width) of the output, low bit first; the last
+byte is filled with zeros. Widths of 8, 16 and 32 are plain little-endian words.
 """
 
 import numpy as np
@@ -53,8 +53,9 @@ def pack(values: NDArray[np.unsignedinteger], width: int) -> NDArray[np.uint8]:
 def unpack(packed: NDArray[np.uint8], count: int, width: int) -> NDArray[np.uint64]:
     """The inverse of `pack`: `count` values as uint64."""
     _check_width(width)
-    if packed.size != packed_size(count, width):
-        raise ParameterError(f"{count} values of {width} bits take {packed_size(count, width)} bytes, got {packed.size}")
+    expected = packed_size(count, width)
+    if packed.size != expected:
+        raise ParameterError(f"{count} values of {width} bits take {expected} bytes, got {packed.size}")
     if width == 1:
         return unpack_bits(packed, count).astype(np.uint64)
     if width in (8, 16, 32, 64):

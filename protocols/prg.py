@@ -1,7 +1,7 @@
 """Pseudorandom generator: AES-128 in counter mode.
 
-The i-th block of the stream is AES_seed(i), i a 128-bit big-endian counter from 0 (NIST SP 800-38A, CTR with a zero
-initial counter). A seed is used by one `Prg` only, so no block is ever produced twice under one key.
+The i-th block of the stream is AES_seed(i), i a 128-bit big-endian counter from 0 (NIST SP 800-38A, CTR with
+a zero initial counter). A seed is used by one `Prg` only, so no block is ever produced twice under one key.
 """
 
 import secrets
@@ -19,7 +19,7 @@ _ZEROS = bytes(1 << 16)
 
 
 class Prg:
-    """A stream of pseudorandom bytes from a 16-byte seed. One generator per role; not safe to share by threads."""
+    """A stream of pseudorandom bytes from a 16-byte seed. One generator per role and thread."""
 
     def __init__(self, seed: bytes):
         if len(seed) != SEED_BYTES:

@@ -1,8 +1,8 @@
 """Additive sharing modulo M: x = x_c + x_s mod M.
 
-M is 2^32 (the ring) or the prime 2138816513 (31 bits, Circa's own). A residue is a uint32 in [0, M); a signed value v
-in [-M/2, M/2) is represented by v mod M. Two's complement makes the ring free; the prime pays one conditional
-subtraction an addition and one 64-bit remainder a multiplication.
+M is 2^32 (the ring) or the prime 2138816513 (31 bits, Circa's own). A residue is a uint32 in [0, M); a signed
+value v in [-M/2, M/2) is represented by v mod M. Two's complement makes the ring free; the prime pays one
+conditional subtraction an addition and one 64-bit remainder a multiplication.
 """
 
 from dataclasses import dataclass
