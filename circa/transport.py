@@ -52,7 +52,7 @@ class TcpChannel:
         self._drainer = threading.Thread(target=self._drain, name="circa-drain", daemon=True)
         self._drainer.start()
 
-        def send(self, data: Any) -> None:
+    def send(self, data: Any) -> None:
         view = memoryview(data).cast("B")
         if view.nbytes > MAX_MESSAGE:
             raise ParameterError(f"a message of {view.nbytes} bytes exceeds the limit of {MAX_MESSAGE}")
@@ -136,7 +136,7 @@ class TcpChannel:
         self._queue.clear()
         return self._failure
 
-        def recv(self, size: int) -> bytes:
+    def recv(self, size: int) -> bytes:
         while True:
             length, kind = _HEADER.unpack(self._read(HEADER_BYTES))
             if kind == _ALIVE and length == 0:

@@ -8,7 +8,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     help="Private neural-network inference: the client's input and the server's model stay secret.",
-    epilog="Start with `circa demo`. Then `circa convert` a model, `circa serve` it, `circa infer` elsewhere.",
+    epilog="Start with `circa demo`. Then `circa convert` a model, `circa serve` it, `circa infer` there.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
