@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from circa.protocols.channel import TIMEOUT, Channel
 from circa.protocols.errors import CircaError
-from circa.protocols.material import Stock
 from circa.protocols.prg import Prg
+from circa.protocols.relu.material import Stock
 
 from .commands import MAX_IMAGES, Command, send_command
 from .description import model_hash
@@ -84,7 +84,7 @@ class Session:
     @property
     def prepared(self) -> int:
         """Images for which single-use material is in stock."""
-        return self._stock.count
+        return len(self._stock)
 
     def prepare(self, images: int, progress: Progress | None = None) -> None:
         """Run the offline phase for `images` images and stock the material. `progress(operation, done,
@@ -112,8 +112,8 @@ class Session:
         images = residues.shape[0]
         if not 1 <= images <= MAX_IMAGES:
             raise InputError(f"a batch holds 1 to {MAX_IMAGES} images, not {images}")
-        if images > self._stock.count:
-            self.prepare(images - self._stock.count, progress)
+        if images > len(self._stock):
+            self.prepare(images - len(self._stock), progress)
         with self._ending_on_failure():
             send_command(self._channel, Command.INFER, images)
             material = self._stock.take(images)

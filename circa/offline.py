@@ -16,6 +16,7 @@ This is the one place where server and client become the protocols' sender and r
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class ClientMaterial:
 
     input_share: Residues
     output_share: Residues
-    activations: tuple[relu.Material, ...]
+    activations: tuple[Any, ...]
     shares: tuple[Residues, ...]  # of every activation's input; empty unless asked for
 
 
@@ -53,7 +54,7 @@ class ServerMaterial:
     """
 
     masks: tuple[Residues, ...]
-    activations: tuple[relu.Material, ...]
+    activations: tuple[Any, ...]
 
 
 class ClientParty:
@@ -65,7 +66,7 @@ class ClientParty:
         self._keep_shares = keep_shares
         with report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=True)
-            self._linear = _receivers(ch, program, prg)
+            self._linear = _receivers(ch, program)
 
     def offline(self, count: int, progress: Progress) -> ClientMaterial:
         """Make material for `count` images."""
@@ -147,8 +148,8 @@ def _sets(program: Program) -> list[str]:
     return sorted({op.parameters for op in program.linear})
 
 
-def _receivers(ch: Channel, program: Program, prg: Prg) -> dict[str, LinearReceiver]:
-    receivers = {name: LinearReceiver(program.modulus, prg, name) for name in _sets(program)}
+def _receivers(ch: Channel, program: Program) -> dict[str, LinearReceiver]:
+    receivers = {name: LinearReceiver(program.modulus, name) for name in _sets(program)}
     for receiver in receivers.values():
         receiver.setup(ch)
     return receivers

@@ -10,8 +10,8 @@ from pathlib import Path
 from circa.protocols.channel import TIMEOUT
 from circa.protocols.errors import CircaError, ProtocolError
 from circa.protocols.linear.he import LinearSender
-from circa.protocols.material import Stock
 from circa.protocols.prg import Prg
+from circa.protocols.relu.material import Stock
 
 from .client import DEFAULT_PORT
 from .commands import Command, recv_command

@@ -1,0 +1,200 @@
+"""A server and a client over TCP on real cryptography: bit for bit the simulation; misuse and failures."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import circa
+from circa.errors import HandshakeError, InputError, ParameterError, PeerGone, RemoteError
+from circa.program import Program
+from circa.transport import connect as open_channel
+from circa.transport import parse_address
+
+
+class Residual(nn.Module):
+    """Every kind of operation that the first networks need, small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.second = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.pool = nn.AvgPool2d(2)
+        self.head = nn.Linear(4 * 3 * 3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.second(x) + x)
+        logits: torch.Tensor = self.head(self.pool(x).flatten(1))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    return Residual().eval()
+
+
+@pytest.fixture(scope="module")
+def converted(network: nn.Module) -> circa.ConvertedModel:
+    return circa.convert(network, torch.randn(32, 2, 6, 6, generator=torch.Generator().manual_seed(4)))
+
+
+@pytest.fixture(scope="module")
+def server(converted: circa.ConvertedModel) -> Iterator[circa.Server]:
+    with circa.Server(converted, port=0, timeout=5.0, max_sessions=2) as server:
+        yield server
+
+
+def images(count: int, seed: int = 5) -> torch.Tensor:
+    return torch.randn(count, 2, 6, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def test_private_inference_is_the_simulation_bit_for_bit(
+    server: circa.Server, converted: circa.ConvertedModel, network: nn.Module
+) -> None:
+    x = images(3)
+    with circa.connect(server.address, keep_shares=True) as session:
+        private = session.infer(x)
+        assert session.program == converted.program
+        simulated = converted(x, client_shares=session.last_shares)
+    assert torch.equal(private, simulated)
+    assert (private - network(x).double()).abs().max() < 0.5
+
+
+def test_material_is_stocked_split_and_used_once(
+    server: circa.Server, converted: circa.ConvertedModel
+) -> None:
+    x = images(4)
+    with circa.connect(server.address, keep_shares=True) as session:
+        session.prepare(3)
+        assert session.prepared == 3
+        offline = session.report.total("offline").bytes_sent
+        for part in (x[:1], x[1:3]):
+            assert torch.equal(session.infer(part), converted(part, client_shares=session.last_shares))
+        assert session.prepared == 0
+        assert session.report.total("offline").bytes_sent == offline
+        first = session.last_shares
+        assert torch.equal(session.infer(x), converted(x, client_shares=session.last_shares))  # makes its own
+        assert all((first[name] != session.last_shares[name][:2]).any() for name in first)
+
+
+def test_one_image_without_a_batch_and_numpy_input(server: circa.Server) -> None:
+    with circa.connect(server.address) as session:
+        assert session.infer(images(1)[0]).shape == (5,)
+        assert session.infer(images(2).numpy().astype(np.float64)).shape == (2, 5)
+
+
+def test_online_rounds_and_bytes_are_the_formula(
+    server: circa.Server, converted: circa.ConvertedModel
+) -> None:
+    with circa.connect(server.address) as session:
+        session.prepare(2)
+        session.infer(images(2))
+        online = session.report.total("online")
+        program = session.program
+    assert online.rounds == len(program.activations) + 1
+    costs = [online_cost(program, i) for i in range(len(program.activations))]
+    assert online.bytes_sent == 2 * 4 * program.input.elements + sum(up for _, up in costs)
+    assert online.bytes_received == 2 * 4 * program.output.elements + sum(down for down, _ in costs)
+
+
+def online_cost(program: Program, i: int) -> tuple[int, int]:
+    from circa.protocols import relu
+
+    cost = relu.by_name(program.relu).cost(program.activations[i].activation(program.modulus), 2)
+    return cost.online.down, cost.online.up
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (torch.zeros(1, 2, 6, 5), "shape"),
+        (torch.zeros(2, 6), "shape"),
+        (torch.zeros(0, 2, 6, 6), "batch"),
+        (torch.zeros(1, 2, 6, 6, dtype=torch.int64), "dtype"),
+        (torch.zeros(1, 2, 6, 6, dtype=torch.complex64), "dtype"),
+        (torch.full((1, 2, 6, 6), torch.nan), "NaN"),
+        (torch.full((1, 2, 6, 6), torch.inf), "infinit"),
+        (torch.full((1, 2, 6, 6), 1e12), "range"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    server: circa.Server, x: torch.Tensor, text: str
+) -> None:
+    with circa.connect(server.address) as session:
+        before = session._channel.traffic.copy()
+        with pytest.raises(InputError, match=text):
+            session.infer(x)
+        assert session._channel.traffic == before
+        assert session.infer(images(1)).shape == (1, 5)  # the session goes on
+
+
+@pytest.mark.parametrize("count", [0, -1, 4097])
+def test_prepare_takes_a_sensible_number(server: circa.Server, count: int) -> None:
+    with circa.connect(server.address) as session, pytest.raises(ParameterError, match="1 to 4096 images"):
+        session.prepare(count)
+
+
+def test_another_model_than_expected(server: circa.Server) -> None:
+    with pytest.raises(HandshakeError, match="the server offers model"):
+        circa.connect(server.address, expect="0" * 64)
+    circa.connect(server.address, expect=server.model_hash).close()
+
+
+def test_the_server_lives_on_after_clients_that_vanish_or_talk_nonsense(server: circa.Server) -> None:
+    host, port = parse_address(server.address, 0)
+    for nonsense in (b"", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256))):
+        with socket.create_connection((host, port)) as sock:
+            sock.sendall(nonsense)
+    session = circa.connect(server.address)
+    session._channel._sock.close()  # vanishes without a word  # type: ignore[attr-defined]
+    channel = open_channel(host, port, 5.0)
+    channel.send(b"\0" * 12)
+    with pytest.raises(RemoteError, match="not a Circa client"):
+        channel.recv(8)
+    channel.close()
+    wait_for_slots()
+    with circa.connect(server.address) as session:
+        assert session.infer(images(1)).shape == (1, 5)
+
+
+def wait_for_slots() -> None:
+    time.sleep(0.3)  # the server notices closed connections at once, in threads of its own
+
+
+def test_a_client_too_many_is_told(server: circa.Server) -> None:
+    wait_for_slots()
+    with circa.connect(server.address), circa.connect(server.address):
+        with pytest.raises((RemoteError, PeerGone), match="busy"):
+            circa.connect(server.address)
+    wait_for_slots()
+    circa.connect(server.address).close()
+
+
+def test_a_server_that_vanishes_ends_the_session_with_one_error(converted: circa.ConvertedModel) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, then says nothing
+        start = time.monotonic()
+        with pytest.raises(PeerGone, match="no sign of life"):
+            circa.connect(f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)
+        assert time.monotonic() - start < 5
+
+
+def test_a_failed_session_says_so(server: circa.Server) -> None:
+    with circa.connect(server.address) as session:
+        session._channel.send(b"not a command")  # type: ignore[attr-defined]
+        with pytest.raises(RemoteError, match="expected a message of 8 bytes"):
+            session.infer(images(1))
+        with pytest.raises(ParameterError, match="the session has ended"):
+            session.infer(images(1))
+
+
+def test_a_port_in_use_is_named(server: circa.Server, converted: circa.ConvertedModel) -> None:
+    _, port = parse_address(server.address, 0)
+    with pytest.raises(ParameterError, match=f"cannot listen at 127.0.0.1:{port}"):
+        circa.Server(converted, port=port)
