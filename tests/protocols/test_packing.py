@@ -1,4 +1,4 @@
-"""Packing against its definition on integers: value i at bits [i w, (i + 1) w) of a long little-endian number."""
+"""Packing against its definition: value i at bits [i w, (i + 1) w) of one long little-endian number."""
 
 import numpy as np
 import pytest
