@@ -31,4 +31,4 @@ class Rows:
         view = flat.data
         for i, stream in enumerate(self._streams):
             stream.update_into(zeros, view[i * width :])
-        return flat[:-BLOCK_BYTES].reshape(-1, width)
+        return flat[:-BLOCK_BYTES].reshape(len(self._streams), width)

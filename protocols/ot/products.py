@@ -39,7 +39,7 @@ def send_products(ch: Channel, cots: SentCots, correlation: Residues, modulus: M
 
     COT j serves element j in C order. Raises ParameterError where the numbers differ.
     """
-    x = correlation.reshape(-1)
+    x, bits = correlation.reshape(-1), _bits(modulus)
     if x.dtype != np.uint32 or x.size != len(cots):
         raise ParameterError(f"{len(cots)} COTs cannot multiply {x.size} correlations of type {x.dtype}")
     shares, d = np.empty_like(x), np.empty_like(x)
@@ -48,7 +48,7 @@ def send_products(ch: Channel, cots: SentCots, correlation: Residues, modulus: M
         p0, p1 = (_residues(p, modulus) for p in cots.part(chunk.start, chunk.stop).pads())
         d[chunk] = _add(_sub(p0, p1, modulus), x[chunk], modulus)  # (1)
         shares[chunk] = _sub(np.zeros_like(p0), p0, modulus)
-    send_array(ch, pack(d, _bits(modulus)))
+    send_array(ch, pack(d, bits))
     return shares.reshape(correlation.shape)
 
 
