@@ -55,7 +55,9 @@ class Operation:
 
 @dataclass(frozen=True)
 class Input(Operation):
-    """The client's input, encoded with `frac_bits`."""
+    """The client's input, encoded with `frac_bits`; integers beyond +-`limit` are refused."""
+
+    limit: int = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,10 @@ class Program:
                 raise ParameterError(f"operation {i} ({op.name}) reads a value that is not there yet")
 
     @property
-    def input(self) -> Operation:
-        return self.operations[0]
+    def input(self) -> Input:
+        first = self.operations[0]
+        assert isinstance(first, Input)
+        return first
 
     @property
     def output(self) -> Operation:

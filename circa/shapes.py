@@ -45,6 +45,7 @@ def infer(op: Operation, operands: Sequence[Operation]) -> tuple[Shape, int]:
     """
     if isinstance(op, Input):
         _require(op, not operands, "an input reads no operand")
+        _require(op, 0 < op.limit < 1 << 30, f"a limit of {op.limit} is not in 1..2^30 - 1")
         return op.shape, op.frac_bits
     if isinstance(op, Add | Concat):
         _require(op, len(operands) >= 1, "it needs an operand")

@@ -1,0 +1,45 @@
+"""Fixed point: real numbers to residues and back. The only place that knows what an integer stands for.
+
+A real x becomes the integer nearest to x * 2^frac_bits. The client checks its input here, before anything is
+sent; the simulator uses the same two functions.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circa.errors import InputError
+from circa.program import Program
+
+__all__ = ["decode", "encode_input"]
+
+Residues = NDArray[np.uint32]
+
+
+def encode_input(program: Program, x: NDArray[np.floating[Any]]) -> Residues:
+    """A batch of real inputs, (batch, *input shape), as residues of the same shape.
+
+    Raises InputError for another shape, another dtype than a real floating one, a value that is not finite,
+    and one whose integer exceeds the input's limit.
+    """
+    entry = program.input
+    wanted = f"(batch, {', '.join(map(str, entry.shape))})"
+    if x.ndim < 1 or x.shape[1:] != entry.shape or x.shape[0] < 1:
+        raise InputError(f"expected an input of shape {wanted}, got {x.shape}")
+    if x.dtype.kind != "f":
+        raise InputError(
+            f"expected floating-point inputs, got {x.dtype}; convert and normalise as for training"
+        )
+    scaled = np.rint(x.astype(np.float64) * 2.0**entry.frac_bits)
+    if not np.isfinite(scaled).all():
+        raise InputError("the input holds NaN or infinity")
+    if np.abs(scaled).max() > entry.limit:
+        largest = entry.limit * 2.0**-entry.frac_bits
+        raise InputError(f"the input holds values beyond {largest:g}; normalise it as for training")
+    return program.modulus.encode(scaled.astype(np.int64))
+
+
+def decode(program: Program, residues: Residues) -> NDArray[np.float64]:
+    """The program's output, (batch, *output shape), as real numbers."""
+    return program.modulus.decode(residues).astype(np.float64) * 2.0**-program.output.frac_bits

@@ -1,0 +1,124 @@
+"""The protocol without the parties: the same integers modulo M, the same law of the sign test, in one
+process.
+
+For every activation the client's share z_c is given, or drawn uniformly as the protocol's is, and the ReLU
+protocol's own `simulate` says what the two parties would reconstruct. Everything else is exact arithmetic on
+the values. Given a session's client shares the result is that session's, bit for bit.
+
+The generator hides nothing here, there is no peer: NumPy's is good enough, and a seed makes a run repeatable.
+`exact` is the network in plain fixed point, for comparison: no sign faults, the same rescale floor(z / 2^f).
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circa.errors import ParameterError
+from circa.exact import ExactLinear
+from circa.local import run_local
+from circa.program import Activate, Input, Linear, Program
+from circa.protocols import relu
+
+__all__ = ["chunk_size", "exact", "simulate"]
+
+Residues = NDArray[np.uint32]
+Watch = Callable[[int, Residues], None]
+LIVE_BYTES = 1 << 26  # of residues alive at a time; a layer's temporaries are a few times as much
+
+
+def simulate(
+    program: Program,
+    linear: Mapping[str, ExactLinear],
+    x: Residues,
+    client_shares: Mapping[str, Residues] | np.random.Generator,
+    watch: Watch | None = None,
+) -> Residues:
+    """The output's residues, (batch, *output shape), for encoded inputs (batch, *input shape).
+
+    client_shares: for every activation by name uint32 (batch, channels, positions), or a generator that draws
+    them. watch: called with the index and the value of every operation, in order. Raises ParameterError where
+    a share is missing or has another shape or dtype.
+    """
+    protocol = relu.by_name(program.relu)
+
+    def activate(op: Activate, z: Residues) -> Residues:
+        act = op.activation(program.modulus)
+        z = z.reshape(act.shape(z.shape[0]))
+        if isinstance(client_shares, np.random.Generator):
+            z_c = client_shares.integers(0, program.modulus.value, z.shape, dtype=np.uint32)
+        else:
+            z_c = _given(client_shares, op.name, z.shape)
+        return protocol.simulate(act, program.modulus.sub(z, z_c), z_c)
+
+    return _run(program, linear, x, activate, watch)
+
+
+def exact(
+    program: Program, linear: Mapping[str, ExactLinear], x: Residues, watch: Watch | None = None
+) -> Residues:
+    """The same network with every sign test right: sum_j coefs_j [z_j >= 0] floor(z_j / 2^f)."""
+    modulus = program.modulus
+
+    def activate(op: Activate, z: Residues) -> Residues:
+        signed = modulus.decode(z)
+        total = np.zeros_like(signed)
+        for knot, coef in zip(op.knots, op.coefs, strict=True):
+            total += coef * (np.maximum(signed - knot, 0) >> op.shift)
+        return modulus.encode(total)
+
+    return _run(program, linear, x, activate, watch)
+
+
+def chunk_size(program: Program) -> int:
+    """How many images to run at a time, so that the live residues stay within LIVE_BYTES."""
+    last_use = _last_use(program)
+    live = peak = 0
+    for i, op in enumerate(program.operations):
+        live += op.elements
+        peak = max(peak, live)
+        live -= sum(program.operations[j].elements for j in set(op.inputs) if last_use[j] == i)
+    return max(1, LIVE_BYTES // (4 * peak))
+
+
+def _run(
+    program: Program,
+    linear: Mapping[str, ExactLinear],
+    x: Residues,
+    activate: Callable[[Activate, Residues], Residues],
+    watch: Watch | None,
+) -> Residues:
+    last_use = _last_use(program)
+    values: dict[int, Residues] = {}
+    for i, op in enumerate(program.operations):
+        operands = [values[j] for j in op.inputs]
+        if isinstance(op, Input):
+            value = x
+        elif isinstance(op, Linear):
+            value = linear[op.name](operands[0])
+        elif isinstance(op, Activate):
+            value = activate(op, operands[0]).reshape(x.shape[0], *op.shape)
+        else:
+            value = run_local(op, operands, program.modulus)
+        values[i] = value
+        if watch is not None:
+            watch(i, value)
+        for j in set(op.inputs):
+            if last_use[j] == i:
+                del values[j]
+    return value
+
+
+def _last_use(program: Program) -> dict[int, int]:
+    return {j: i for i, op in enumerate(program.operations) for j in op.inputs}
+
+
+def _given(shares: Mapping[str, Residues], name: str, shape: tuple[int, ...]) -> Residues:
+    if name not in shares:
+        raise ParameterError(f"no client share for activation {name}")
+    share = shares[name]
+    if share.shape != shape or share.dtype != np.uint32:
+        raise ParameterError(
+            f"client share of {name}: expected uint32 {shape}, got {share.dtype} {share.shape}"
+        )
+    return share
