@@ -1,4 +1,4 @@
-"""The simulator: equal to running the protocol's arithmetic on both shares, and its law is the sign test's."""
+"""The simulator: equal to the protocol's arithmetic on both shares, and its law is the sign test's."""
 
 from typing import Any
 
