@@ -17,7 +17,7 @@ __all__ = ["Axis"]
 
 @dataclass(frozen=True)
 class Axis:
-    """Output i reads padded positions i * stride + l * dilation, l < kernel. Position p is input p - before."""
+    """Output i reads positions i * stride + l * dilation, l < kernel; position p is the input p - before."""
 
     size: int
     kernel: int

@@ -12,8 +12,8 @@ With Hs, Ws the row and column pitch, A = images * Hs * Ws the area of a channel
     output  (m, b, i, j)      at  m channels A + (b Hs + i sh) Ws + j sw
 
 An output's coefficient then sums exactly the products it should: whatever else meets there has a zero factor.
-A pitch is the data and one padding, which both neighbours share. With P = max(top Ws + left, bottom Ws + right)
-that holds when
+A pitch is the data and one padding, which both neighbours share. With P = max(top Ws + left, bottom Ws +
+right) that holds when
 
     (outputs - 1) channels A + (channels - 1) A + ((images - 1) Hs + rows - 1) Ws + columns - 1 + P  <  N.
 """
@@ -143,8 +143,8 @@ class Plan:
     def responses(self) -> int:
         return len(self.blocks) * self.output_blocks
 
-    def rounds(self) -> Iterator[tuple[Block, ...]]:
-        """The blocks in groups. The sender answers a group at a time: output blocks outside, blocks inside."""
+    def waves(self) -> Iterator[tuple[Block, ...]]:
+        """The blocks as the sender answers them, a wave at a time: output blocks outside, blocks inside."""
         held = max(1, _HELD_BYTES // (self.channel_blocks * self.parameters.ciphertext_bytes))
         for start in range(0, len(self.blocks), held):
             yield self.blocks[start : start + held]

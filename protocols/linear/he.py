@@ -1,0 +1,189 @@
+"""Masked linear layers with BFV, semi-honest.
+
+[HLHD22] Huang, Lu, Hong, Ding. Cheetah. USENIX Security 2022, eprint 2022/207, section 3 (HomConv, HomFC).
+[FV12]   Fan, Vercauteren. Somewhat Practical Fully Homomorphic Encryption. Eprint 2012/144.
+
+            sender: W                                    receiver: r
+ setup      pk                                      ←    key pair; pk = Enc(0), seeded      once a session
+ (1)        a message for each polynomial           ←    (c0, seed of c1) = Enc(r_i)
+ (2)        c = sum_i Enc(r_i) W_i + u pk + (E, e1) − s
+            at the first prime: c1 and, of c0,
+            the coefficients that are outputs       →
+ (3)                                                     decrypts
+ output     s                                            W r − s
+
+u is ternary, e1 centred binomial, E the flood, s uniform, all fresh for each polynomial of (2).
+
+One round trip. A request needs no answer to earlier ones: requests of many layers may be sent ahead. Bytes:
+`cost.py`. Exact, with no probability of failure. What the receiver sends is pseudorandom by RLWE. What it
+learns of W is bounded in `noise.py`: statistical distance 2^-40 or less a coefficient, worst case. The sender
+skips weight polynomials that are all zero, which its time may show.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..channel import Channel
+from ..errors import ParameterError
+from ..packing import packed_size
+from ..prg import Prg
+from ..shares import Modulus
+from .encoding import encode_input, place
+from .noise import flood_bits
+from .parameters import B4096, parameter_set
+from .plan import make_plan
+from .samplers import centred_binomial, signed_uniform, ternary
+from .seal import Ciphertext, Keys, context, pack_words, unpack_words
+from .shape import LinearShape
+from .weights import Prepared, WeightCache, WeightRow
+
+__all__ = ["LinearReceiver", "LinearSender", "Progress"]
+
+Residues = NDArray[np.uint32]
+Progress = Callable[[int, int], None]  # polynomials done, polynomials in all
+
+
+class LinearSender:
+    """Holds the weights, learns s. One for a session and parameter set."""
+
+    def __init__(self, modulus: Modulus, prg: Prg, parameters: str = B4096.name):
+        self._modulus, self._prg = modulus, prg
+        self._parameters = parameter_set(parameters)
+        self._context = context(self._parameters, modulus.value)
+        self._flood = flood_bits(self._context)
+        self._public: Ciphertext | None = None
+
+    def setup(self, ch: Channel) -> None:
+        """Receive the public key. Raises CheckFailed for one with values out of range."""
+        self._public = self._context.unpack_request(ch.recv(self._parameters.request_bytes))
+
+    @staticmethod
+    def prepare(
+        modulus: Modulus,
+        shape: LinearShape,
+        weights: NDArray[np.int64],
+        parameters: str = B4096.name,
+        cache: WeightCache | None = None,
+    ) -> Prepared:
+        """Check a layer's weights, (out_channels, in_channels / groups, kh, kw), for all sessions.
+
+        `cache` bounds the memory of the prepared polynomials; the layers of a process share one unless told.
+        Raises ParameterError for another shape, more than 16 bits, or weights too large to hide.
+        """
+        return Prepared(modulus, shape, weights, parameter_set(parameters), cache)
+
+    def respond(
+        self, ch: Channel, prepared: Prepared, batch: int, progress: Progress | None = None
+    ) -> Residues:
+        """Answer the requests of one layer. Returns s, uint32 (batch, out_channels, out_height, out_width).
+
+        Raises FramingError and CheckFailed for a request of another size or with values out of range.
+        """
+        if prepared.modulus != self._modulus or prepared.parameters != self._parameters:
+            raise ParameterError(
+                f"the layer is prepared for {prepared.modulus} and {prepared.parameters.name}, "
+                f"this session has {self._modulus} and {self._parameters.name}"
+            )
+        plan = make_plan(prepared.shape, batch, self._parameters)
+        s = np.empty((batch, *prepared.shape.output_shape), np.uint32)
+        done = 0
+        for wave in plan.waves():
+            held = [
+                [
+                    self._context.unpack_request(ch.recv(self._parameters.request_bytes))
+                    for _ in range(plan.channel_blocks)
+                ]
+                for _ in wave
+            ]  # (1)
+            for m in range(plan.output_blocks):
+                row = prepared.row(plan, m)
+                for block, requests in zip(wave, held, strict=True):
+                    positions = plan.positions(block, m)
+                    mask = self._modulus.uniform(self._prg, positions.size)
+                    ch.send(self._response(requests, row, positions, mask))  # (2)
+                    place(plan, block, m, mask, s)
+                    done += 1
+                    if progress is not None:
+                        progress(done, plan.responses)
+        return s
+
+    def _response(
+        self, requests: list[Ciphertext], row: WeightRow, positions: NDArray[np.int64], mask: Residues
+    ) -> bytes:
+        """One output polynomial, masked, flooded and at the first prime: c1, then c0 at the positions."""
+        seal, prg, degree, primes = self._context, self._prg, self._context.degree, self._context.primes
+        if self._public is None:
+            raise ParameterError("setup comes before respond")
+        total = seal.multiply(self._public, seal.factor(ternary(prg, degree)))
+        for block, factor in row:
+            seal.add(total, seal.multiply(requests[block], factor))
+        seal.leave_ntt(total)
+        noise = np.zeros((2, len(primes), degree), np.uint64)
+        noise[0][:, positions] = signed_uniform(prg, self._flood, positions.size, primes)
+        error = centred_binomial(prg, degree)
+        for i, q in enumerate(primes):
+            noise[1, i] = np.where(error < 0, error + q, error)
+        seal.add(total, seal.ciphertext(noise))
+        message = np.zeros(degree, np.uint64)
+        message[positions] = self._modulus.neg(mask)
+        seal.add_plaintext(total, seal.plaintext(message))
+        seal.drop(total)
+        words = seal.words(total)
+        return pack_words(words[1, 0], primes[0]) + pack_words(words[0, 0][positions], primes[0])
+
+
+class LinearReceiver:
+    """Holds r, learns W r - s. One for a session and parameter set, with a key pair of its own."""
+
+    def __init__(self, modulus: Modulus, parameters: str = B4096.name):
+        self._modulus = modulus
+        self._parameters = parameter_set(parameters)
+        self._context = context(self._parameters, modulus.value)
+        self._keys = Keys(self._context)
+
+    def setup(self, ch: Channel) -> None:
+        """Send the public key, a seeded encryption of zero."""
+        ch.send(self._keys.encrypt(np.zeros(self._context.degree, np.uint64)))
+
+    def request(self, ch: Channel, shape: LinearShape, r: Residues, progress: Progress | None = None) -> None:
+        """Send a layer's encrypted input mask r, uint32 residues (batch, in_channels, height, width)."""
+        shape.check_input(r)
+        plan = make_plan(shape, r.shape[0], self._parameters)
+        done = 0
+        for polynomials in encode_input(plan, r):
+            for polynomial in polynomials:
+                ch.send(self._keys.encrypt(polynomial))  # (1)
+                done += 1
+                if progress is not None:
+                    progress(done, plan.requests)
+
+    def receive(
+        self, ch: Channel, shape: LinearShape, batch: int, progress: Progress | None = None
+    ) -> Residues:
+        """Returns W r - s, uint32 (batch, out_channels, out_height, out_width), for the oldest open request.
+
+        Raises FramingError and CheckFailed for a response of another size or with values out of range.
+        """
+        plan = make_plan(shape, batch, self._parameters)
+        share = np.empty((batch, *shape.output_shape), np.uint32)
+        degree, q = self._context.degree, self._context.primes[0]
+        done = 0
+        for wave in plan.waves():
+            for m in range(plan.output_blocks):
+                for block in wave:
+                    positions = plan.positions(block, m)
+                    tail = packed_size(positions.size, q.bit_length())
+                    message = ch.recv(self._parameters.response_bytes + tail)  # (2)
+                    c1 = unpack_words(message[: self._parameters.response_bytes], degree, q)
+                    c0 = np.zeros(degree, np.uint64)
+                    c0[positions] = unpack_words(
+                        message[self._parameters.response_bytes :], positions.size, q
+                    )
+                    values = self._keys.decrypt(c1, c0)[positions]  # (3)
+                    place(plan, block, m, values, share)
+                    done += 1
+                    if progress is not None:
+                        progress(done, plan.responses)
+        return share

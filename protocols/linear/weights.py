@@ -1,0 +1,101 @@
+"""A layer's weights ready for products, and how much memory such weights may take.
+
+A weight polynomial takes 64 KiB (B4096) once prepared, and its layout depends on the plan, hence on the
+batch. A cache keeps those of each layer's latest plan while they fit its limit; what does not fit is prepared
+again when it is needed.
+"""
+
+import threading
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shares import Modulus
+from .encoding import encode_weights
+from .noise import check_margin
+from .parameters import ParameterSet
+from .plan import Plan
+from .seal import Plaintext, context
+from .shape import LinearShape
+
+__all__ = ["CACHE_BYTES", "Prepared", "WeightCache", "WeightRow"]
+
+CACHE_BYTES = 1 << 28
+WeightRow = list[tuple[int, Plaintext]]  # channel block and polynomial, the all-zero ones left out
+
+
+class WeightCache:
+    """Prepared weight polynomials of many layers, at most `limit` bytes. Safe to share by threads."""
+
+    def __init__(self, limit: int = CACHE_BYTES):
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._rows: WeakKeyDictionary[Prepared, tuple[Plan, dict[int, WeightRow]]] = WeakKeyDictionary()
+
+    @property
+    def used(self) -> int:
+        """Bytes kept."""
+        with self._lock:
+            return self._used()
+
+    def _used(self) -> int:
+        return sum(
+            len(row) * plan.parameters.plaintext_bytes
+            for plan, rows in self._rows.values()
+            for row in rows.values()
+        )
+
+    def row(self, prepared: "Prepared", plan: Plan, output_block: int) -> WeightRow:
+        """The weight polynomials of an output block, from memory or prepared now."""
+        with self._lock:
+            kept = self._rows.get(prepared)
+            if kept is not None and kept[0] == plan and output_block in kept[1]:
+                return kept[1][output_block]
+        row = prepared.encode(plan, output_block)
+        with self._lock:
+            kept = self._rows.get(prepared)
+            if kept is None or kept[0] != plan:
+                kept = self._rows[prepared] = plan, {}
+            if self._used() + len(row) * plan.parameters.plaintext_bytes <= self.limit:
+                kept[1][output_block] = row
+        return row
+
+
+_SHARED = WeightCache()
+
+
+class Prepared:
+    """One layer's weights, checked, for any number of sessions and batch sizes.
+
+    Raises ParameterError for weights of another shape, of more than 16 bits, or that the flood would not
+    hide.
+    """
+
+    def __init__(
+        self,
+        modulus: Modulus,
+        shape: LinearShape,
+        weights: NDArray[np.int64],
+        parameters: ParameterSet,
+        cache: WeightCache | None = None,
+    ):
+        shape.check_weights(weights)
+        check_margin(parameters, modulus, weights)
+        self.modulus, self.shape, self.parameters = modulus, shape, parameters
+        self._weights = weights.astype(np.int16)
+        self._cache = _SHARED if cache is None else cache
+
+    def row(self, plan: Plan, output_block: int) -> WeightRow:
+        """The weight polynomials of an output block."""
+        return self._cache.row(self, plan, output_block)
+
+    def encode(self, plan: Plan, output_block: int) -> WeightRow:
+        """The same, prepared now."""
+        chosen = context(self.parameters, self.modulus.value)
+        polynomials = encode_weights(plan, self._weights, output_block)
+        return [
+            (block, chosen.factor(polynomial))
+            for block, polynomial in zip(plan.read(output_block), polynomials, strict=True)
+            if polynomial.any()
+        ]
