@@ -123,6 +123,7 @@ def test_both_may_send_first():
 def test_since_is_the_difference_to_a_copy():
     traffic = Traffic()
     traffic.count_send(7)
+    traffic.count_recv(2)
     start = traffic.copy()
     traffic.count_send(3)
     traffic.count_recv(11)

@@ -44,7 +44,7 @@ def test_decode_is_the_representative_next_to_zero(case):
     modulus, a, _ = case
     value = int(modulus.decode(np.array([a], np.uint32))[0])
     assert value % modulus.value == a
-    assert -modulus.value // 2 <= value < (modulus.value + 1) // 2
+    assert -(modulus.value // 2) <= value < (modulus.value + 1) // 2
     assert modulus.encode(np.array([value])).tolist() == [a]
 
 

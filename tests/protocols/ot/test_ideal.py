@@ -19,8 +19,13 @@ def test_relation_in_both_directions():
             assert (received.M ^ choices[:, None] * sent.delta == sent.K).all()
             assert sent.tweak == received.tweak
         assert sent.tweak == 1
-        assert int(sender.delta[0]) & 1
     assert not (left.sender.delta == right.sender.delta).any()
+
+
+def test_delta_is_odd_and_fresh():
+    deltas = [end.sender.delta for i in range(16) for end in ideal_pair(Prg(bytes([i]) * 16))]
+    assert all(int(delta[0]) & 1 for delta in deltas)
+    assert len({delta.tobytes() for delta in deltas}) == 32
 
 
 def test_numbers_must_agree():
