@@ -11,7 +11,7 @@
 
 One matrix u as in [ALSZ13]. Setup is one message each way, neither waits: 64 κ bytes from the COT sender,
 32 from the COT receiver. After it the COT sender never sends. u is κ·⌈n/8⌉ bytes, rows of bits packed low
-bit first, in messages of 2^16 columns (the last is shorter), so that the parties overlap and neither holds
+bit first, in messages of 2^15 columns (the last is shorter), so that the parties overlap and neither holds
 a whole matrix. G is AES-CTR; every message starts at a new counter block, so the rows are read once. Δ's
 lowest bit is fixed to 1 and 127 bits stay secret.
 """
@@ -42,7 +42,7 @@ __all__ = [
 
 SENDER_SETUP_BYTES = 2 * base.POINT_BYTES * KAPPA  # what the COT sender sends
 RECEIVER_SETUP_BYTES = base.POINT_BYTES  # what the COT receiver sends
-MESSAGE_COLUMNS = 1 << 16  # COTs in one message: 1 MiB on the wire
+MESSAGE_COLUMNS = 1 << 15  # COTs in one message: 512 KiB, and the matrices stay in the cache
 
 
 def extension_bytes(n: int) -> int:

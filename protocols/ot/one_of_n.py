@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..hash import tccr
-from .cots import Bits, Blocks, ReceivedCots, SentCots
+from .cots import Bits, ReceivedCots, SentCots
 
 __all__ = ["index_choices", "recv_one_of_n", "send_one_of_n", "word_type"]
 
@@ -50,26 +50,28 @@ def send_one_of_n(cots: SentCots, n: int, words: int) -> Words:
     """R from n * count COTs, ordered [bit i][element]: (words, count, W), position j at bit j. words is J."""
     word, per_entry = word_type(n)
     count = _count(len(cots), n, words)
-    masks = [_positions(i, n).view(word) for i in range(n)]
+    masks = [_positions(i, n) for i in range(n)]
     out = np.empty((words, count, per_entry), word)
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
-        total = np.zeros((stop - start, words, per_entry), word)
+        total = np.zeros((_blocks(n, words), stop - start, 2), np.uint64)
         for i, mask in enumerate(masks):
             keys = cots.part(i * count + start, i * count + stop)
-            zero = _expand(keys.K, keys.tweak, word, total.shape)
-            one = _expand(keys.K ^ keys.delta, keys.tweak, word, total.shape)
-            one ^= zero
-            one &= mask
-            total ^= zero
-            total ^= one
-        out[:, start:stop] = total.transpose(1, 0, 2)
+            flipped = keys.K ^ keys.delta
+            for b, block in enumerate(total):
+                tweak = keys.tweak + (b + 1) * _TWEAK_BLOCK
+                zero, one = tccr(keys.K, tweak), tccr(flipped, tweak)
+                one ^= zero
+                one &= mask[b % len(mask), : stop - start]
+                block ^= zero
+                block ^= one
+        out[:, start:stop] = _entries(total, n, words).transpose(1, 0, 2)
     return out & word.type(0x0F) if n == 2 else out
 
 
 def recv_one_of_n(cots: ReceivedCots, index: NDArray[np.unsignedinteger], n: int, words: int) -> Bits:
     """R_t for the index t, (count,), that gave the choices (`index_choices`): uint8 bits, (words, count)."""
-    word, per_entry = word_type(n)
+    word, _ = word_type(n)
     count = _count(len(cots), n, words)
     if not np.array_equal(index_choices(index, n), cots.choices):
         raise ParameterError("the COTs were not made with the choice bits of this index")
@@ -78,12 +80,13 @@ def recv_one_of_n(cots: ReceivedCots, index: NDArray[np.unsignedinteger], n: int
     out = np.empty((words, count), np.uint8)
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
-        total = np.zeros((stop - start, words, per_entry), word)
+        total = np.zeros((_blocks(n, words), stop - start, 2), np.uint64)
         for i in range(n):
             keys = cots.part(i * count + start, i * count + stop)
-            total ^= _expand(keys.M, keys.tweak, word, total.shape)
+            for b, block in enumerate(total):
+                block ^= tccr(keys.M, keys.tweak + (b + 1) * _TWEAK_BLOCK)
         t = index[start:stop]
-        chosen = total[np.arange(t.size), :, t // size]
+        chosen = _entries(total, n, words)[np.arange(t.size), :, t // size]
         out[:, start:stop] = ((chosen >> (t % size).astype(word)[:, None]) & word.type(1)).T
     return out
 
@@ -94,17 +97,23 @@ def _count(cots: int, n: int, words: int) -> int:
     return cots // n
 
 
-def _positions(i: int, n: int) -> NDArray[np.uint8]:
-    """The 2^n bits whose bit j is bit i of j, as bytes."""
-    bits = (np.arange(max(1 << n, 8), dtype=np.uint16) >> i & 1).astype(np.uint8)
-    return np.packbits(bits, bitorder="little")
+def _blocks(n: int, words: int) -> int:
+    """Blocks of F that hold an entry."""
+    return -(-words * max(1 << n, 8) // 128)
 
 
-def _expand(keys: Blocks, tweak: int, word: np.dtype[Any], shape: tuple[int, ...]) -> Words:
-    """F of each key: (count, J, W) words from as few blocks as hold them."""
-    count, words, per_entry = shape
-    blocks = -(-words * per_entry * word.itemsize // 16)
-    stream = np.empty((count, blocks, 2), np.uint64)
-    for b in range(blocks):
-        stream[:, b] = tccr(keys, tweak + (b + 1) * _TWEAK_BLOCK)
-    return stream.reshape(count, -1).view(word)[:, : words * per_entry].reshape(shape)
+def _positions(i: int, n: int) -> Words:
+    """Bit i of the position of each bit of F: uint64 (1, or 2 for n = 8; _CHUNK, 2).
+
+    The same for every element, but written out: NumPy is slow where it has to repeat a row of two words.
+    """
+    bits = (np.arange(max(1 << n, 128)) >> i & 1).astype(np.uint8)
+    rows = np.packbits(bits, bitorder="little").view(np.uint64).reshape(-1, 1, 2)
+    return np.repeat(rows, _CHUNK, axis=1)
+
+
+def _entries(total: Words, n: int, words: int) -> Words:
+    """The blocks (b, count, 2) of each element as its entries, (count, J, W) machine words."""
+    word, per_entry = word_type(n)
+    stream = np.ascontiguousarray(total.transpose(1, 0, 2)).reshape(total.shape[1], -1).view(word)
+    return stream[:, : words * per_entry].reshape(-1, words, per_entry)
