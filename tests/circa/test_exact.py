@@ -5,17 +5,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from programs import geometry
 
 from circa.errors import ParameterError
-from circa.exact import ExactLinear
+from circa.exact import ExactLinear, engines
+from circa.exact.digits import EXACT, digit_planes, split_weight
 from circa.program import Linear
+from circa.protocols.linear.shape import LinearShape
 from circa.protocols.shares import PRIME31, RING32, Modulus
 
 MODULI = [RING32, PRIME31]
+
+
+@pytest.fixture(params=["fastest", "int8", "float32", "float64"])
+def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way to compute, one after the other; `float64` is what is left when no engine is exact."""
+    name: str = request.param
+    candidate = {"int8": engines.int8, "float32": engines.float32, "float64": None}.get(
+        name, engines.engine()
+    )
+    if candidate is not None and engines._try(candidate) is None:
+        pytest.skip(f"{name} is not exact on this machine")
+    monkeypatch.setattr("circa.exact.layer.engine", lambda: candidate)
+    return name
 
 
 def layer(shape: tuple[int, int, int], out: int, kernel: int = 1, **fields: Any) -> Linear:
@@ -71,9 +86,9 @@ def layers(draw: st.DrawFn) -> Linear:
     seed=st.integers(0, 2**32),
     has_bias=st.booleans(),
 )
-@settings(max_examples=150)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_equal_to_int64(
-    op: Linear, modulus: Modulus, batch: int, bits: int, seed: int, has_bias: bool
+    arithmetic: str, op: Linear, modulus: Modulus, batch: int, bits: int, seed: int, has_bias: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-(1 << bits), 1 << bits, op.geometry.weight_shape)
@@ -89,7 +104,7 @@ def test_equal_to_int64(
 @pytest.mark.parametrize(
     ("low", "high"), [(-32768, -32768), (32767, 32767), (-128, -127), (127, 255), (-1, 1)]
 )
-def test_extreme_values(modulus: Modulus, channels: int, low: int, high: int) -> None:
+def test_extreme_values(arithmetic: str, modulus: Modulus, channels: int, low: int, high: int) -> None:
     """Residues at their largest and weights at the ends of a digit's range: the largest sums there are."""
     op = layer((channels, 2, 3), 3)
     weight = np.random.default_rng(1).integers(low, high + 1, op.geometry.weight_shape)
@@ -141,3 +156,69 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         ExactLinear(op, np.full((3, 2, 3, 3), 1 << 15), None, RING32)
     with pytest.raises(ParameterError, match="layer fc: a bias"):
         ExactLinear(op, np.zeros((3, 2, 3, 3), np.int64), np.zeros(2, np.int64), RING32)
+
+
+def test_the_library_error_that_the_check_at_construction_finds() -> None:
+    """One channel a group, stride (1, 2), output of width 1: oneDNN shifts rows, and the layer must not."""
+    op = layer((2, 4, 3), 4, 2, stride=(1, 2), groups=2)
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-2, 3, op.geometry.weight_shape)
+    x = rng.integers(0, 1 << 32, (3, 2, 4, 3), dtype=np.uint32)
+    np.testing.assert_array_equal(
+        ExactLinear(op, weight, None, RING32)(x), reference(op, weight, None, x, RING32)
+    )
+
+
+def test_a_wrong_engine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(g: LinearShape, weight: NDArray[np.int64]) -> engines.Convolution:
+        convolve = engines.float32(g, weight)
+        return lambda digits: convolve(digits) + 1
+
+    assert engines._try(wrong) is None
+    monkeypatch.setattr("circa.exact.layer.engine", lambda: wrong)
+    op = layer((3, 5, 5), 2, 3)
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-9, 9, op.geometry.weight_shape)
+    x = rng.integers(0, 1 << 32, (1, 3, 5, 5), dtype=np.uint32)
+    np.testing.assert_array_equal(
+        ExactLinear(op, weight, None, RING32)(x), reference(op, weight, None, x, RING32)
+    )
+
+
+def test_an_engine_that_this_torch_lacks_is_not_used() -> None:
+    def missing(g: LinearShape, weight: NDArray[np.int64]) -> engines.Convolution:
+        raise AttributeError("no such operator")
+
+    assert engines._try(missing) is None
+
+
+@given(st.integers(1, 300), st.integers(1, 15), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_parts_add_up_and_stay_exact(channels: int, bits: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-(1 << bits), 1 << bits, (3, channels, 3, 3))
+    total = np.zeros_like(weight)
+    for digit, used, values in split_weight(weight):
+        assert values.min() >= -128
+        assert values.max() <= 127
+        assert 255 * np.abs(values).sum(axis=(1, 2, 3)).max() < EXACT
+        total[:, used] += values << 8 * digit
+    np.testing.assert_array_equal(total, weight)
+
+
+def test_small_weights_are_one_part() -> None:
+    assert len(split_weight(np.full((2, 56, 3, 3), 127))) == 1
+    assert len(split_weight(np.full((2, 58, 3, 3), 127))) == 2  # 58 * 9 * 127 * 255 > 2^24
+    assert len(split_weight(np.full((2, 4, 3, 3), 128))) == 2
+    assert len(split_weight(np.full((2, 4, 3, 3), -128))) == 1
+    assert len(split_weight(np.zeros((2, 600, 3, 3), np.int64))) == 1
+
+
+@pytest.mark.parametrize(("largest", "count"), [(0, 1), (255, 1), (256, 2), (65536, 3), (1 << 24, 4)])
+def test_planes_are_as_many_as_the_largest_value_needs(largest: int, count: int) -> None:
+    x = np.random.default_rng(0).integers(0, largest + 1, (2, 3, 4, 5), dtype=np.uint32)
+    x[1, 2, 3, 4] = largest
+    planes = digit_planes(x, (1, 0, 2, 3)).numpy()
+    assert planes.shape == (count, 2, 5, 10, 3)
+    value = sum(plane.astype(np.uint32) << np.uint32(8 * i) for i, plane in enumerate(planes))
+    np.testing.assert_array_equal(value, np.pad(x.transpose(0, 2, 3, 1), ((0, 0), (1, 0), (2, 3), (0, 0))))
