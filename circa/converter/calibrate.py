@@ -1,0 +1,83 @@
+"""Ranges of every value of the network on the calibration batch, in float32."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from circa.errors import CalibrationError
+
+from .graph import Activate, Node, evaluate
+
+__all__ = ["Ranges", "calibrate", "check_batch"]
+
+CHUNK = 32  # images at a time
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """largest: the largest |value| of every node. spread: for an activation, per channel, the largest
+    distance of a pre-activation from a knot, float64 (channels,)."""
+
+    largest: dict[Node, float]
+    spread: dict[Node, Tensor]
+
+
+def check_batch(calibration: Tensor) -> None:
+    """Raises CalibrationError for what cannot be a batch of typical inputs."""
+    if not isinstance(calibration, Tensor):
+        raise CalibrationError(
+            f"calibration is a {type(calibration).__name__}: give a tensor, a batch of inputs"
+        )
+    if calibration.ndim < 2 or not calibration.numel():
+        raise CalibrationError(
+            f"a calibration tensor of shape {tuple(calibration.shape)}: "
+            "give a batch (batch, channels, height, width)"
+        )
+    if not calibration.is_floating_point():
+        raise CalibrationError(
+            f"calibration holds {calibration.dtype}: convert to float and normalise as for training"
+        )
+    if not calibration.isfinite().all():
+        raise CalibrationError("calibration holds NaN or infinity: remove those inputs")
+    if calibration.min() == calibration.max():
+        raise CalibrationError(
+            "the input has no range: every calibration value is the same; give typical inputs, 100 or more"
+        )
+
+
+def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]) -> Ranges:
+    """Raises CalibrationError naming the first layer whose pre-activations are all at its knot, or not
+    finite.
+    """
+    largest = dict.fromkeys(nodes, 0.0)
+    spread: dict[Node, Tensor] = {}
+    readers = {node.inputs[0]: [n for n in nodes if isinstance(n, Activate) and n.inputs[0] is node.inputs[0]]
+               for node in nodes if isinstance(node, Activate)}  # fmt: skip
+
+    def visit(node: Node, value: Tensor) -> None:
+        largest[node] = max(largest[node], value.abs().max().item())
+        for activation in readers.get(node, []):
+            channels = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
+            low, high = channels.amin((0, 2)).double(), channels.amax((0, 2)).double()
+            far = torch.stack(
+                [torch.maximum((low - t).abs(), (high - t).abs()) for t in activation.knots]
+            ).amax(0)
+            spread[activation] = torch.maximum(far, spread[activation]) if activation in spread else far
+
+    with torch.no_grad():
+        for start in range(0, len(x), CHUNK):
+            evaluate(nodes, x[start : start + CHUNK], visit)
+            progress(min(start + CHUNK, len(x)), len(x))
+    for node in nodes:
+        if not largest[node] < float("inf"):
+            raise CalibrationError(
+                f"{node.name}: values that are not finite in float32; check the model's weights"
+            )
+        if node in spread and not spread[node].max() > 0:
+            raise CalibrationError(
+                f"{node.name}: every pre-activation of the calibration batch is zero, so it has no range; "
+                f"give typical inputs, or remove the layer if it is dead"
+            )
+    return Ranges(largest, spread)

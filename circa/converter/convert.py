@@ -1,0 +1,96 @@
+"""`convert`: a trained PyTorch network and typical inputs to a `ConvertedModel`."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from circa.errors import ConversionError, ParameterError
+from circa.model import ConvertedModel
+from circa.protocols.shares import PRIME31, RING32, Modulus
+
+from .calibrate import calibrate, check_batch
+from .capture import capture, inference_copy, try_out
+from .fold import fold
+from .graph import topological
+from .lower import lower
+from .maximum import expand_maxima
+from .quantise import SignTest, quantise
+from .scales import Wanted, choose_scales
+from .verify import check_network, check_program
+
+__all__ = ["convert"]
+
+
+def convert(
+    model: nn.Module,
+    calibration: Tensor,
+    *,
+    modulus: str | Modulus = "ring",
+    relu: str = "table",
+    bits: int = 6,
+    mode: str = "balanced",
+    per_channel: bool = True,
+    margin: float = 1.25,
+    input_bits: int = 12,
+    activation_bits: int = 12,
+    weight_bits: int = 8,
+    truncate_bits: int = 12,
+    labels: Sequence[str] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> ConvertedModel:
+    """Convert a trained network for private inference. The model itself is not changed.
+
+    calibration: a batch of typical inputs as the model takes them, float (batch, ...); 100 to 1,000 of
+    them. relu: name of the ReLU protocol. Window protocols: `bits` n, fault `mode`, one window per channel
+    or per layer, `margin` on the calibrated ranges; published ones: `truncate_bits` k. Fractional bits of
+    the input, the activations and the weights are lowered where a range needs it. progress(step, done,
+    total) is called as the work goes on.
+
+    Raises ConversionError listing every part of the model that does not convert, CalibrationError for
+    calibration data or ranges that do not fit, ParameterError for another argument out of range.
+    """
+    ring = resolve(modulus)
+    if not 1.0 <= margin <= 16.0:
+        raise ParameterError(f"a margin lies in [1, 16], not {margin}")
+    for name, value, low, high in (
+        ("input_bits", input_bits, 4, 24),
+        ("activation_bits", activation_bits, 4, 24),
+        ("weight_bits", weight_bits, 2, 14),
+        ("truncate_bits", truncate_bits, 0, 30),
+    ):
+        if not low <= value <= high:
+            raise ParameterError(f"{name} lies in [{low}, {high}], not {value}")
+    report = progress or (lambda step, done, total: None)
+
+    check_batch(calibration)
+    model = inference_copy(model)
+    calibration = calibration.detach().cpu().float()
+    report("trace", 0, 1)
+    result = try_out(model, calibration)
+    exported = capture(model, calibration)
+    output = expand_maxima(fold(lower(exported)))
+    nodes = topological(output)
+    report("trace", 1, 1)
+    check_network(exported, nodes, calibration)
+    ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
+
+    scales = choose_scales(nodes, ranges, Wanted(ring, margin, input_bits, activation_bits, weight_bits))
+    test = SignTest(relu, bits, mode, margin, per_channel, truncate_bits)
+    quantised = quantise(nodes, ranges, scales, ring, test)
+    names = tuple(labels or ())
+    if names and len(names) != result[0].numel():
+        raise ConversionError(f"{len(names)} labels for {result[0].numel()} outputs")
+    converted = ConvertedModel(quantised.program(relu, names), quantised.weights)
+    report("check", 0, 1)
+    check_program(converted, quantised.place, scales, calibration)
+    report("check", 1, 1)
+    return converted
+
+
+def resolve(modulus: str | Modulus) -> Modulus:
+    if isinstance(modulus, Modulus):
+        return modulus
+    named = {"ring": RING32, "prime": PRIME31}
+    if modulus not in named:
+        raise ParameterError(f'modulus is "ring" or "prime", not {modulus!r}')
+    return named[modulus]

@@ -1,0 +1,209 @@
+"""From ATen operations to the network of `graph.py`. What does not convert is collected and reported all
+at once.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from circa.errors import ConversionError
+
+from . import rules_activation as activation
+from . import rules_linear as linear
+from . import rules_shape as shape
+from .advice import advice
+from .capture import BATCH
+from .graph import Node, Source
+from .site import Site, Unsupported
+
+__all__ = ["lower"]
+
+aten = torch.ops.aten
+
+RULES: dict[Any, Callable[..., Any]] = {
+    aten.conv1d.default: linear.convolution,
+    aten.conv1d.padding: linear.convolution,
+    aten.conv2d.default: linear.convolution,
+    aten.conv2d.padding: linear.convolution,
+    aten.linear.default: linear.linear,
+    aten.matmul.default: linear.matmul,
+    aten.mm.default: linear.matmul,
+    aten.addmm.default: linear.addmm,
+    aten._native_batch_norm_legit_no_training.default: linear.batch_norm,
+    aten.avg_pool1d.default: linear.average_pool,
+    aten.avg_pool2d.default: linear.average_pool,
+    aten.adaptive_avg_pool1d.default: linear.adaptive_average_pool,
+    aten.adaptive_avg_pool2d.default: linear.adaptive_average_pool,
+    aten.mean.dim: linear.mean,
+    aten.mean.default: linear.mean,
+    aten.sum.dim_IntList: linear.total,
+    aten.sum.default: linear.total,
+    aten.add.Tensor: linear.add,
+    aten.add.Scalar: linear.add,
+    aten.sub.Tensor: linear.subtract,
+    aten.sub.Scalar: linear.subtract,
+    aten.rsub.Scalar: linear.subtract_from,
+    aten.mul.Tensor: linear.multiply,
+    aten.mul.Scalar: linear.multiply,
+    aten.div.Tensor: linear.divide,
+    aten.div.Scalar: linear.divide,
+    aten.neg.default: linear.negate,
+    aten.relu.default: activation.relu,
+    aten.relu6.default: activation.relu6,
+    aten.hardtanh.default: activation.hardtanh,
+    aten.clamp.default: activation.clamp,
+    aten.clamp_min.default: activation.clamp_min,
+    aten.max_pool1d.default: activation.max_pool,
+    aten.max_pool2d.default: activation.max_pool,
+    aten.view.default: shape.reshape,
+    aten._unsafe_view.default: shape.reshape,
+    aten.reshape.default: shape.reshape,
+    aten.flatten.using_ints: shape.reshape,
+    aten.unflatten.int: shape.reshape,
+    aten.squeeze.default: shape.reshape,
+    aten.squeeze.dim: shape.reshape,
+    aten.squeeze.dims: shape.reshape,
+    aten.unsqueeze.default: shape.reshape,
+    aten.permute.default: shape.permute,
+    aten.transpose.int: shape.permute,
+    aten.slice.Tensor: shape.cut,
+    aten.select.int: shape.select,
+    aten.split.Tensor: shape.split,
+    aten.split.sizes: shape.split,
+    aten.split_with_sizes.default: shape.split,
+    aten.cat.default: shape.concatenate,
+    aten.pad.default: shape.pad,
+    aten.constant_pad_nd.default: shape.constant_pad,
+    aten.clone.default: shape.identity,
+    aten.alias.default: shape.identity,
+    aten.detach.default: shape.identity,
+    aten.contiguous.default: shape.identity,
+    aten.lift_fresh_copy.default: shape.identity,
+    aten.dropout.default: shape.dropout,
+    aten.feature_dropout.default: shape.dropout,
+}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The value of an operation that did not convert; what reads it is not reported again."""
+
+
+def lower(exported: ExportedProgram) -> Node:
+    """The network's output node.
+
+    Raises ConversionError listing every operation that does not convert: path, reason, remedy.
+    """
+    values: dict[fx.Node, Any] = constants(exported)
+    problems: list[str] = []
+    names = Names()
+    inputs = exported.graph_signature.user_inputs
+    for node in exported.graph.nodes:
+        if node.op == "placeholder":
+            if node.name in inputs:
+                values[node] = Source("input", [], tuple(node.meta["val"].shape[1:]))
+        elif node.op == "output":
+            return finish(values, node.args[0], problems)
+        else:
+            value = convert_one(node, values, names, problems)
+            values[node] = value
+            if isinstance(value, Node):
+                value.traced = node.name
+    raise ConversionError("the traced model has no output")
+
+
+def convert_one(node: fx.Node, values: dict[fx.Node, Any], names: "Names", problems: list[str]) -> Any:
+    """The node, constant or tuple that a traced operation gives, or Failed."""
+    args: Any = fx.map_arg(node.args, lambda n: values[n])
+    kwargs: Any = fx.map_arg(node.kwargs, lambda n: values[n])
+    leaves = [values[n] for n in node.all_input_nodes]
+    if any(isinstance(v, Failed) for v in leaves):
+        return Failed()
+    if node.target is operator.getitem:
+        return args[0][args[1]] if isinstance(args[0], tuple) else args[0]
+    path = names.path(node)
+    try:
+        if node.op != "call_function":
+            raise Unsupported(f"{node.op} in the traced graph", "use plain PyTorch operations")
+        if not any(isinstance(v, Node | tuple) for v in leaves):
+            return fold_constants(node, args, kwargs)
+        result = node.meta.get("val")
+        results = result if isinstance(result, list | tuple) else [result]
+        shapes = [tuple(t.shape) for t in results if t is not None and tuple(t.shape) != (0,)]
+        if any(not isinstance(n, int) for s in shapes for n in s):
+            raise Unsupported("a shape depends on the input's values", "use sizes that are known beforehand")
+        rule = RULES.get(node.target)
+        if rule is None:
+            raise Unsupported(*advice(str(node.target)))
+        if any(not s or s[0] != BATCH for s in shapes):
+            raise Unsupported(f"the result {shapes[0]} mixes the images of a batch", shape.BATCH_REMEDY)
+        return rule(Site(names.unique(path), shapes[0][1:]), *args, **kwargs)
+    except Unsupported as error:
+        problems.append(f"  {path} ({operation(node)}): {error.reason}; {error.remedy}")
+        return Failed()
+
+
+def fold_constants(node: fx.Node, args: Any, kwargs: Any) -> Any:
+    """What does not depend on the input is computed now."""
+    if "rand" in str(node.target) or "bernoulli" in str(node.target):
+        raise Unsupported("randomness in eval mode", "make it a buffer, or guard it by self.training")
+    kwargs.pop("device", None)
+    with torch.no_grad():
+        target: Any = node.target
+        return target(*args, **kwargs)
+
+
+def constants(exported: ExportedProgram) -> dict[fx.Node, Any]:
+    """Parameters, buffers and constant tensors by their placeholder."""
+    signature = exported.graph_signature
+    held: dict[fx.Node, Any] = {}
+    for node in exported.graph.nodes:
+        if node.op != "placeholder":
+            continue
+        if (name := signature.inputs_to_parameters.get(node.name)) is not None:
+            held[node] = exported.state_dict[name].detach()
+        elif (name := signature.inputs_to_buffers.get(node.name)) is not None:
+            held[node] = (exported.state_dict if name in exported.state_dict else exported.constants)[name]
+        elif (name := signature.inputs_to_lifted_tensor_constants.get(node.name)) is not None:
+            held[node] = exported.constants[name]
+    return held
+
+
+def finish(values: dict[fx.Node, Any], results: Any, problems: list[str]) -> Node:
+    outputs = [values[r] if isinstance(r, fx.Node) else r for r in results]
+    if problems:
+        raise ConversionError("the model has parts that do not convert:\n" + "\n".join(problems))
+    if len(outputs) != 1 or not isinstance(outputs[0], Node) or isinstance(outputs[0], Source):
+        raise ConversionError("the model must return one tensor that it computes from its input")
+    output: Node = outputs[0]
+    return output
+
+
+def operation(node: fx.Node) -> str:
+    return str(node.target).removeprefix("aten.").split(".")[0].strip("_")
+
+
+class Names:
+    """Module paths for operations: `layer1.0.conv1`, or `layer1.0.relu` for a functional form; unique."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = {"input"}
+
+    def path(self, node: fx.Node) -> str:
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        path, kind = stack[-1] if stack else ("", "")
+        leaf = str(getattr(kind, "__module__", kind)).startswith("torch.nn.modules") and path
+        return str(path) if leaf else f"{path}.{operation(node)}".lstrip(".")
+
+    def unique(self, path: str) -> str:
+        name, i = path, 1
+        while name in self.used:
+            i += 1
+            name = f"{path}_{i}"
+        self.used.add(name)
+        return name
