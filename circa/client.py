@@ -75,6 +75,7 @@ class Session:
         self.report = Report()
         with self.report.measure(channel, "session", "setup", "offline"):
             self.program: Program = client_handshake(channel, expect)
+        self.report.order = tuple(op.name for op in self.program.operations)
         self.model_hash = model_hash(self.program)
         self.last_shares: dict[str, NDArray[np.uint32]] = {}
         self._keep_shares = keep_shares

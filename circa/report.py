@@ -30,9 +30,10 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows in the order of first use, and the two totals that users ask for first."""
+    """A row for every layer and phase that did something."""
 
     rows: dict[tuple[str, Phase], Row] = field(default_factory=dict)
+    order: tuple[str, ...] = ()  # of the layers when the rows are listed; other rows come first
 
     @contextmanager
     def measure(self, ch: Channel, name: str, kind: str, phase: Phase) -> Iterator[None]:
@@ -64,4 +65,6 @@ class Report:
         return total
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        return [asdict(row) for row in self.rows.values()]
+        """The rows, in the program's order of layers."""
+        place = {name: i for i, name in enumerate(self.order)}
+        return [asdict(row) for row in sorted(self.rows.values(), key=lambda row: place.get(row.layer, -1))]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -89,43 +90,32 @@ def size(count: float) -> str:
 
 def cost_table(rows: list[dict[str, Any]], title: str) -> Table:
     """A report's rows, one line a layer: offline and online side by side, totals below."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption="↑ client to server, ↓ server to client; ms at the client, waiting included",
-        caption_justify="left",
-    )
-    table.add_column("layer")
-    table.add_column("kind", style="dim")
+    caption = "kB: ↑ client to server, ↓ server to client. ms: at the client, waiting included."
+    table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("\nlayer", no_wrap=True)
+    table.add_column("\nkind", style="dim", no_wrap=True)
     for phase in ("offline", "online"):
-        for column in ("ms", "↑", "↓", "rounds"):
-            table.add_column(f"{phase}\n{column}", justify="right")
+        for column in ("ms", "kB ↑", "kB ↓", "rounds"):
+            table.add_column(f"{phase if column == 'ms' else ''}\n{column}", justify="right", no_wrap=True)
     layers: dict[str, dict[str, Any]] = {}
     for row in rows:
         layers.setdefault(row["layer"], {"kind": row["kind"]})[row["phase"]] = row
     for name, phases in layers.items():
-        cells = [cell for phase in ("offline", "online") for cell in _cells(phases.get(phase))]
-        table.add_row(name, phases["kind"], *cells)
+        table.add_row(name, phases["kind"], *_cells(phases.get("offline")), *_cells(phases.get("online")))
     table.add_section()
-    totals = [cell for phase in ("offline", "online") for cell in _cells(_sum(rows, phase))]
-    table.add_row("total", "", *totals, style="bold")
+    table.add_row("total", "", *_cells(_sum(rows, "offline")), *_cells(_sum(rows, "online")), style="bold")
     return table
 
 
 def _sum(rows: list[dict[str, Any]], phase: str) -> dict[str, Any]:
     chosen = [row for row in rows if row["phase"] == phase]
-    return {
-        key: sum(row[key] for row in chosen)
-        for key in ("milliseconds", "bytes_sent", "bytes_received", "rounds")
-    }
+    columns = ("milliseconds", "bytes_sent", "bytes_received", "rounds")
+    return {key: sum(row[key] for row in chosen) for key in columns}
 
 
-def _cells(row: dict[str, Any] | None) -> list[str]:
+def _cells(row: dict[str, Any] | None) -> tuple[str, ...]:
     if row is None:
-        return ["", "", "", ""]
-    return [
-        f"{row['milliseconds']:.1f}",
-        size(row["bytes_sent"]),
-        size(row["bytes_received"]),
-        str(row["rounds"]),
-    ]
+        return ("", "", "", "")
+    kilobytes = (f"{row[key] / 1e3:,.1f}" for key in ("bytes_sent", "bytes_received"))
+    return (f"{row['milliseconds']:,.1f}", *kilobytes, str(row["rounds"]))
