@@ -1,6 +1,6 @@
 """ReLU protocols behind one interface, by name.
 
-    table       window sign test by 1-of-N OT, select with exact rescale (design.md 5): one round trip, the default
+    table       window sign test by 1-of-N OT, select with exact rescale (design.md 5): the default
     rescale     no sign test: floor(z / 2^f) alone
 
 A name selects the same protocol at both parties; it is part of the public description of a model.

@@ -1,8 +1,8 @@
 """What every ReLU protocol has in common: the public description of a layer, its cost, the interface.
 
-A protocol computes shares of y = v * floor(z / 2^f) (up to one unit) from shares of z, where v is its sign test. Roles:
-the **sender** holds the share z_s, which depends on the input; the **receiver**'s share z_c is fixed offline, and so is
-its share y_c of the result.
+A protocol computes shares of y = v * floor(z / 2^f) (up to one unit) from shares of z, where v is its sign
+test. Roles: the **sender** holds the share z_s, which depends on the input; the **receiver**'s share z_c is
+fixed offline, and so is its share y_c of the result.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,11 @@ Residues = NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class Activation:
-    """sum_j coefs[j] * ReLU~(z - knots[j]) >> shift, elementwise on (channels, positions), for one image. Public.
+    """sum_j coefs[j] * ReLU~(z - knots[j]) >> shift, elementwise on (channels, positions), one image. Public.
 
-    `window` describes the sign test of the window protocols, `truncate_bits` and `mode` that of the published ones. Knots
-    are integers at z's scale, coefficients 1 or -1. Raises ParameterError for a value outside its range.
+    `window` describes the sign test of the window protocols, `truncate_bits` and `mode` that of the
+    published ones. Knots are integers at z's scale, coefficients 1 or -1. Raises ParameterError for a value
+    outside its range.
     """
 
     modulus: Modulus
@@ -66,6 +67,15 @@ class Activation:
     def shape(self, batch: int) -> tuple[int, int, int]:
         return batch, self.channels, self.positions
 
+    def batch_of(self, share: Residues) -> int:
+        """The images in a share; raises ParameterError unless it is uint32 (batch, channels, positions)."""
+        if share.dtype != np.uint32 or share.ndim != 3 or share.shape != self.shape(share.shape[0]):
+            raise ParameterError(
+                f"a share of this layer is uint32 of shape (batch, {self.channels}, {self.positions}), "
+                f"not {share.dtype} of shape {share.shape}"
+            )
+        return share.shape[0]
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -78,7 +88,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Cost:
-    """The exact cost of one layer: what `Traffic` counts, the garbled circuit if any, and what waits in stock."""
+    """The exact cost of one layer: what `Traffic` counts, the garbled circuit, and what waits in stock."""
 
     offline: Phase
     online: Phase
@@ -99,8 +109,9 @@ class Relu(Protocol):
     def offline_receiver(
         self, ch: Channel, ot: "OtPair", act: Activation, z_c: Residues, y_c: Residues, prg: Prg
     ) -> Any:
-        """`y_c`, the receiver's share of y, is drawn uniformly by the caller, before z_c is known: the next linear
-        layer's request does not wait for this layer. (Lead's decision: r' of design.md 5.3 is this y_c.)"""
+        """The caller draws `y_c`, the receiver's share of y (r' in design.md 5.3): uniformly, for this call alone,
+        and before z_c is known, so that the next linear layer's request does not wait for this layer.
+        """
         ...
 
     def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: Any) -> Residues:
@@ -108,5 +119,9 @@ class Relu(Protocol):
         ...
 
     def online_receiver(self, ch: Channel, act: Activation, material: Any) -> None: ...
+
+    def simulate(self, act: Activation, z_s: Residues, z_c: Residues) -> Residues:
+        """y = y_s + y_c mod M that the protocol gives for these shares, bit for bit."""
+        ...
 
     def cost(self, act: Activation, batch: int) -> Cost: ...

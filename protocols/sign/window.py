@@ -1,4 +1,4 @@
-"""The window sign test: exact on large values, stochastic next to zero (design.md 5.1). Local arithmetic only.
+"""The window sign test: exact on large values, stochastic next to zero (design.md 5.1). Local.
 
 For x = x_c + x_s mod 2^32, a public gain g >= 1 (one per channel), n bits and W = 2^(32-n):
 
@@ -6,22 +6,22 @@ For x = x_c + x_s mod 2^32, a public gain g >= 1 (one per channel), n bits and W
     receiver   t = (g x_c + delta mod 2^32) >> (32-n),   delta = 0 (poszero), W-1 (negpass), W/2 (balanced)
     DReLU~(x) = 1  iff  bit n-1 of (a + t mod 2^n) is 0
 
-Why. Let s = g x + delta, and |g x| < 2^31 - W. The low 32-n bits of the two summands of s add up to (s mod W) or to
-(s mod W) + W; the second case is a carry that a + t does not see, so a + t = floor(s / W) - carry mod 2^n. From
--2^31 + W < s < 2^31 follows 1 - 2^(n-1) <= floor(s / W) < 2^(n-1), so a lost carry changes bit n-1 only where
-floor(s / W) = 0, that is 0 <= s < W; everywhere else DReLU~ is the sign of s, and that of x. Let 2^e be the largest
-power of two that divides g. The share's low part L = g x_s mod W is uniform on the multiples of 2^e below W, and
-there is no carry iff L <= s. So for 0 <= s < W, exactly,
+Why. Let s = g x + delta, and |g x| < 2^31 - W. The low 32-n bits of the two summands of s add up to (s mod
+W) or to (s mod W) + W; the second case is a carry that a + t does not see, so a + t = floor(s / W) - carry
+mod 2^n. From -2^31 + W < s < 2^31 follows 1 - 2^(n-1) <= floor(s / W) < 2^(n-1), so a lost carry changes
+bit n-1 only where floor(s / W) = 0, that is 0 <= s < W; everywhere else DReLU~ is the sign of s, and that
+of x. Let 2^e be the largest power of two that divides g. The share's low part L = g x_s mod W is uniform on
+the multiples of 2^e below W, and there is no carry iff L <= s. So for 0 <= s < W, exactly,
 
     P[DReLU~(x) = 1] = min(1, 2^e (floor(s / 2^e) + 1) / W),        (s + 1) / W for an odd gain.
 
-Faults against [x >= 0] lie on 0 <= g x < W (poszero), on -W < g x < 0 (negpass), or on half as much of both sides
-(balanced, where they cancel: no bias).
+Faults against [x >= 0] lie on 0 <= g x < W (poszero), on -W < g x < 0 (negpass), or on half as much of both
+sides (balanced, where they cancel: no bias).
 
-Relation to design.md 5.1, windows (m, k) with n = m - k: they are the gains g = 2^(32-m). (2^(32-m) x_s mod 2^32) has
-x_s mod 2^m at its top, so the same a comes out; so does t, since 2^(32-m) delta_k is delta, but for negpass, where it
-is W - 2^(32-m), and adding either to a multiple of 2^(32-m) crosses the same multiples of W. A gain that is no
-power of two fills a range that m would round up.
+Relation to design.md 5.1, windows (m, k) with n = m - k: they are the gains g = 2^(32-m). (2^(32-m) x_s mod
+2^32) has x_s mod 2^m at its top, so the same a comes out; so does t, since 2^(32-m) delta_k is delta, but
+for negpass, where it is W - 2^(32-m), and adding either to a multiple of 2^(32-m) crosses the same
+multiples of W. A gain that is no power of two fills a range that m would round up.
 """
 
 from collections.abc import Sequence
@@ -90,7 +90,8 @@ class Window:
     def _factors(self, shape: Sequence[int]) -> NDArray[np.uint32]:
         if len(shape) != 3 or len(self.gain) not in (1, shape[1]):
             raise ParameterError(
-                f"{len(self.gain)} gains need shares of shape (batch, {len(self.gain)}, positions), got {tuple(shape)}"
+                f"{len(self.gain)} gains, one a channel, for shares of shape {tuple(shape)}, "
+                f"which should be (batch, channels, positions)"
             )
         return np.array(self.gain, np.uint32)[:, None]
 
