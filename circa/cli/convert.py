@@ -56,16 +56,13 @@ def convert(
 
         from circa.converter import convert as convert_model
         from circa.description import model_hash
-        from circa.protocols.relu import modulus_for
 
         from .data import load_inputs
 
         network = load_model(model, weights)
         x = torch.from_numpy(load_inputs(calibration, mean, std)[:count]).float()
         with track(f"converting {model}", as_json):
-            converted = convert_model(
-                network, x, relu=relu, modulus=modulus_for(relu), bits=bits, mode=mode, margin=margin
-            )
+            converted = convert_model(network, x, relu=relu, bits=bits, mode=mode, margin=margin)
         converted.save(output)
         with torch.no_grad():
             agreement = (converted(x).argmax(1) == network.eval()(x).argmax(1)).double().mean().item()

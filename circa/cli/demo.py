@@ -109,7 +109,6 @@ def _train_and_convert(
 
     from circa.converter import convert
     from circa.models.digits import DigitsCNN, train
-    from circa.protocols.relu import modulus_for
 
     torch.manual_seed(seed)
     digits = load_digits()
@@ -122,9 +121,7 @@ def _train_and_convert(
         train(model, x[train_set], y[train_set], epochs=epochs)
     with err.status("converting") if not quiet else _silence():
         labels = [str(name) for name in digits.target_names]
-        converted = convert(
-            model, x[train_set[:256]], relu=relu, modulus=modulus_for(relu), bits=bits, labels=labels
-        )
+        converted = convert(model, x[train_set[:256]], relu=relu, bits=bits, labels=labels)
     return x[test_set], y[test_set], model, converted
 
 
