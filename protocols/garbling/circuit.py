@@ -86,20 +86,20 @@ class Builder:
         return self._add_inputs(2, width)
 
     def wire(self, bit: int) -> Wire:
-        """A constant as an ordinary wire, whose gates are garbled like any others instead of being folded
-        away."""
+        """A constant as an ordinary wire: gates on it are garbled like any others, not folded away."""
         wire = self._known.get((Op.CLEAR, 0, 0))
         if wire is None:
             wire = self._known[Op.CLEAR, 0, 0] = self._append(Op.CLEAR, 0, 0)
         return self.inv(wire) if bit else wire
 
     def xor(self, x: Wire, y: Wire) -> Wire:
-        inverted, (x, y) = (x ^ y) & 1, sorted((x >> 1, y >> 1))
-        if x == y:
+        inverted = (x ^ y) & 1
+        i, j = sorted((x >> 1, y >> 1))
+        if i == j:
             return Wire(inverted)
-        if x == 0:
-            return Wire(2 * y + inverted)
-        return Wire(self._gate(Op.XOR, x, y) ^ inverted)
+        if i == 0:
+            return Wire(2 * j + inverted)
+        return Wire(self._gate(Op.XOR, i, j) ^ inverted)
 
     def and_(self, x: Wire, y: Wire) -> Wire:
         if x > y:
@@ -114,12 +114,10 @@ class Builder:
         return Wire(x ^ 1)
 
     def finish(self, outputs: Sequence[Wire]) -> Circuit:
-        """Freeze the circuit with these outputs. Raises ParameterError where an output is not a wire of this
-        builder."""
+        """Freeze the circuit. Raises ParameterError where an output is not a wire of this builder."""
         if any(not 0 <= w >> 1 < len(self._gates) for w in outputs):
             raise ParameterError(f"an output is not one of the {len(self._gates)} wires of this circuit")
-        gates, outputs = self._lower(outputs)
-        return _allocate(gates, outputs, self._inputs)
+        return _allocate(*self._lower(outputs), self._inputs)
 
     def _append(self, op: int, x: int, y: int) -> Wire:
         self._gates.append((op, x, y))
@@ -188,13 +186,8 @@ def _allocate(
         rows[3, i] = slot[out] = free.pop()
         if last[out] == i:
             free.append(slot[out])
-    arrays = (
-        rows[0].astype(np.uint8),
-        rows[1],
-        rows[2],
-        rows[3],
-        np.array([slot[n] for n in outputs], np.int32),
-    )
-    for array in arrays:
+    op, (a, b, out) = rows[0].astype(np.uint8), rows[1:]
+    result = np.array([slot[number] for number in outputs], np.int32)
+    for array in (op, a, b, out, result):
         array.setflags(write=False)
-    return Circuit(*arrays[:4], slots, *(len(kind) for kind in inputs), arrays[4])
+    return Circuit(op, a, b, out, slots, len(inputs[0]), len(inputs[1]), len(inputs[2]), result)

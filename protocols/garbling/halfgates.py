@@ -217,7 +217,7 @@ def _hash_buffers(shape: tuple[int, ...]) -> tuple[Labels, memoryview, Labels, m
     """What pi is applied to, what it gives, and both as bytes; update_into asks for a block of slack."""
     s = np.empty(shape, np.uint64)
     h = np.empty(s.size + 2, np.uint64)
-    return s, memoryview(s.reshape(-1).view(np.uint8)), h[:-2].reshape(shape), memoryview(h.view(np.uint8))
+    return s, s.reshape(-1).view(np.uint8).data, h[:-2].reshape(shape), h.view(np.uint8).data
 
 
 def _hash_input(x: Labels, index: Labels, tweak: int, out: Labels) -> None:
@@ -247,7 +247,7 @@ def _blocks(instances: int) -> Iterator[slice]:
 
 
 def _instances(circuit: Circuit, garbler: Labels, evaluator: Labels) -> int:
-    instances = garbler.shape[1]
+    instances = int(garbler.shape[1])
     for blocks, wires in ((garbler, circuit.garbler_inputs), (evaluator, circuit.evaluator_inputs)):
         if blocks.shape != (wires, instances, 2):
             raise ParameterError(f"expected labels of shape {(wires, instances, 2)}, got {blocks.shape}")

@@ -48,4 +48,5 @@ def to_bits(values: NDArray[np.unsignedinteger], width: int) -> Bits:
 def from_bits(bits: Bits) -> NDArray[np.uint64]:
     """Bits (..., width, n), width at most 64, to values (..., n): the inverse of `to_bits`."""
     shifts = np.arange(bits.shape[-2], dtype=np.uint64)[:, None]
-    return np.bitwise_or.reduce(bits.astype(np.uint64) << shifts, axis=-2)
+    values: NDArray[np.uint64] = np.bitwise_or.reduce(bits.astype(np.uint64) << shifts, axis=-2)
+    return values
