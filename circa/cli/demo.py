@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from .console import Json, cost_table, emit, err, out, reporting, size, track
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-SHOWN = 6  # images drawn in the terminal
+SHOWN = 4  # images drawn in the terminal
 
 
 def demo(
@@ -80,11 +81,12 @@ def demo(
         if as_json:
             emit(result)
             return
-        for i in range(min(SHOWN, images)):
-            out.print(_draw(x[i, 0]))
-            out.print(
-                f"private: [bold]{private[i]}[/]   plaintext: {plain[i].argmax()}   truth: {truth[i]}\n"
-            )
+        shown = min(SHOWN, images)
+        captions = [
+            f"private   [bold]{private[i]}[/]\nplaintext {plain[i].argmax()}\ntruth     {truth[i]}\n"
+            for i in range(shown)
+        ]
+        out.print(_gallery(x[:shown, 0], captions, out.color_system is not None))
         out.print(
             cost_table(result["per_layer"], f"{images} images, {result['relus']:,} ReLUs, protocol {relu}")
         )
@@ -147,12 +149,28 @@ def _server_process(path: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _draw(image: "Tensor") -> Text:
-    """A grey image in half-height blocks: two rows of pixels a line, two columns a pixel."""
-    levels = (image.clamp(0, 1) * 255).int().tolist()
+def _gallery(images: "Tensor", captions: list[str], colour: bool) -> Table:
+    """Images (n, height, width) in [0, 1], side by side, each with its caption below."""
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    draw = _blocks if colour else _shades
+    grid.add_row(*(draw((image.clamp(0, 1) * 255).int().tolist()) for image in images))
+    grid.add_row(*captions)
+    return grid
+
+
+def _blocks(rows: list[list[int]]) -> Text:
+    """Half-height blocks: two rows of pixels a line, two columns a pixel."""
     text = Text()
-    for above, below in zip(levels[::2], levels[1::2], strict=False):
+    for above, below in zip(rows[::2], rows[1::2], strict=True):
         for a, b in zip(above, below, strict=True):
             text.append("▀▀", style=f"rgb({a},{a},{a}) on rgb({b},{b},{b})")
         text.append("\n")
     return text
+
+
+def _shades(rows: list[list[int]]) -> Text:
+    """For terminals without colours and for files."""
+    ramp = " .:-=+*#%@"
+    return Text(
+        "\n".join("".join(ramp[value * len(ramp) // 256] * 2 for value in row) for row in rows) + "\n"
+    )
