@@ -90,13 +90,13 @@ def size(count: float) -> str:
 
 def cost_table(rows: list[dict[str, Any]], title: str) -> Table:
     """A report's rows, one line a layer: offline and online side by side, totals below."""
-    caption = "kB: ↑ client to server, ↓ server to client. ms: at the client, waiting included."
+    caption = "↑ client to server, ↓ back, trips: round trips; ms at the client, waiting included"
     table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.title_justify = table.caption_justify = "left"
     table.add_column("\nlayer", no_wrap=True)
     table.add_column("\nkind", style="dim", no_wrap=True)
     for phase in ("offline", "online"):
-        for column in ("ms", "kB ↑", "kB ↓", "rounds"):
+        for column in ("ms", "kB ↑", "kB ↓", "trips"):
             table.add_column(f"{phase if column == 'ms' else ''}\n{column}", justify="right", no_wrap=True)
     layers: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -117,5 +117,5 @@ def _sum(rows: list[dict[str, Any]], phase: str) -> dict[str, Any]:
 def _cells(row: dict[str, Any] | None) -> tuple[str, ...]:
     if row is None:
         return ("", "", "", "")
-    kilobytes = (f"{row[key] / 1e3:,.1f}" for key in ("bytes_sent", "bytes_received"))
-    return (f"{row['milliseconds']:,.1f}", *kilobytes, str(row["rounds"]))
+    values = (row["milliseconds"], row["bytes_sent"] / 1e3, row["bytes_received"] / 1e3)
+    return (*(f"{value:.{1 if value < 100 else 0}f}" for value in values), str(row["rounds"]))
