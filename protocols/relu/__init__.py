@@ -7,9 +7,9 @@ A name selects the same protocol at both parties; it is part of the public descr
 """
 
 from ..errors import ParameterError
-from .activation import MAX_SHIFT, Activation, Cost, Phase, Relu
+from .activation import MAX_SHIFT, Activation, Cost, Material, Phase, Relu
 
-__all__ = ["MAX_SHIFT", "NAMES", "Activation", "Cost", "Phase", "Relu", "by_name"]
+__all__ = ["MAX_SHIFT", "NAMES", "Activation", "Cost", "Material", "Phase", "Relu", "by_name"]
 
 NAMES = ("table", "rescale")
 

@@ -20,10 +20,11 @@ from ..sign.window import Window
 if TYPE_CHECKING:
     from ..ot import OtPair  # describing a layer loads no cryptography
 
-__all__ = ["MAX_SHIFT", "Activation", "Cost", "Phase", "Relu"]
+__all__ = ["MAX_SHIFT", "Activation", "Cost", "Material", "Phase", "Relu"]
 
 MAX_SHIFT = 24
 Residues = NDArray[np.uint32]
+Material = Any  # a protocol's own frozen dataclass of arrays, images first (material.py)
 
 
 @dataclass(frozen=True)
@@ -104,21 +105,23 @@ class Relu(Protocol):
     @property
     def name(self) -> str: ...
 
-    def offline_sender(self, ch: Channel, ot: "OtPair", act: Activation, batch: int, prg: Prg) -> Any: ...
+    def offline_sender(
+        self, ch: Channel, ot: "OtPair", act: Activation, batch: int, prg: Prg
+    ) -> Material: ...
 
     def offline_receiver(
         self, ch: Channel, ot: "OtPair", act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> Any:
-        """The caller draws `y_c`, the receiver's share of y (r' in design.md 5.3): uniformly, for this call alone,
-        and before z_c is known, so that the next linear layer's request does not wait for this layer.
+    ) -> Material:
+        """The caller draws `y_c`, the receiver's share of y (r' in design.md 5.3): uniformly, for this call
+        alone, and before z_c is known, so that the next linear layer's request does not wait for this one.
         """
         ...
 
-    def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: Any) -> Residues:
+    def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: Material) -> Residues:
         """Returns y_s."""
         ...
 
-    def online_receiver(self, ch: Channel, act: Activation, material: Any) -> None: ...
+    def online_receiver(self, ch: Channel, act: Activation, material: Material) -> None: ...
 
     def simulate(self, act: Activation, z_s: Residues, z_c: Residues) -> Residues:
         """y = y_s + y_c mod M that the protocol gives for these shares, bit for bit."""

@@ -1,0 +1,115 @@
+"""One garbled circuit for every element of a layer: garbling/yao.py in parts, on words of residues.
+
+Semi-honest; the figure is that of yao.py, the sender garbles. An image's elements are its instances, taken
+`PART` at a time: that bounds a message of tables (126 MB for Delphi's circuit) and lets the evaluator work on
+one part while the garbler encodes the next. Offline each part takes one round trip: COT choices up, tables
+down.
+
+A word is a value of at most 32 bits an element; wire i carries bit i. Arrays are (batch, ..., elements).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..channel import Channel
+from ..garbling import yao
+from ..garbling.circuit import Circuit
+from ..ot import OtPair
+from ..ot.iknp import extension_bytes
+from ..prg import SEED_BYTES, Prg
+from .arithmetic import Residues
+
+__all__ = [
+    "PART",
+    "Evaluator",
+    "Garbler",
+    "evaluate_layer",
+    "garble_layer",
+    "offline_bytes",
+    "parts",
+    "receive_layer",
+    "send_layer",
+    "stored_bytes",
+    "words",
+]
+
+PART = 1 << 14  # instances
+
+Bits = NDArray[np.uint8]
+Garbler = tuple[yao.GarblerMaterial, ...]  # of each part
+Evaluator = tuple[yao.EvaluatorMaterial, ...]
+
+
+def parts(elements: int) -> Iterator[slice]:
+    return (slice(start, min(start + PART, elements)) for start in range(0, elements, PART))
+
+
+# ---- offline
+
+
+def garble_layer(ch: Channel, ot: OtPair, circuit: Circuit, fixed: Bits, prg: Prg) -> tuple[Garbler, Bits]:
+    """Sender: garbles. Returns its material and the outputs' permute bits, (batch, outputs, elements).
+
+    `fixed` holds the bits of the circuit's fixed inputs, (batch, wires, elements), also with 0 wires.
+    """
+    batch, _, elements = fixed.shape
+    kept, permute = [], np.empty((batch, circuit.outputs.size, elements), np.uint8)
+    for at in parts(elements):
+        cots = ot.sender.extend(batch * circuit.evaluator_inputs * (at.stop - at.start))
+        material, permute[:, :, at] = yao.garble_offline(ch, circuit, cots, fixed[:, :, at], prg)
+        kept.append(material)
+    return tuple(kept), permute
+
+
+def receive_layer(ch: Channel, ot: OtPair, circuit: Circuit, bits: Bits) -> Evaluator:
+    """Receiver: takes the labels of its bits, (batch, wires, elements), and the tables."""
+    kept = []
+    for at in parts(bits.shape[-1]):
+        cots = ot.receiver.extend(bits[:, :, at].reshape(-1))
+        kept.append(yao.receive_offline(ch, circuit, cots, bits.shape[0]))
+    return tuple(kept)
+
+
+# ---- online
+
+
+def send_layer(ch: Channel, circuit: Circuit, kept: Garbler, bits: Bits) -> None:
+    """Sender: sends the labels of its bits, (batch, wires, elements)."""
+    for at, material in zip(parts(bits.shape[-1]), kept, strict=True):
+        yao.send_online(ch, circuit, material, bits[:, :, at])
+
+
+def evaluate_layer(ch: Channel, circuit: Circuit, kept: Evaluator) -> Iterator[tuple[slice, Bits]]:
+    """Receiver: for each part, its elements and the outputs' colours, (batch, outputs, elements of the part)."""
+    start = 0
+    for material in kept:
+        colours = yao.evaluate_online(ch, circuit, material)
+        yield slice(start, start + colours.shape[-1]), colours
+        start += colours.shape[-1]
+
+
+def words(bits: Bits, width: int) -> Residues:
+    """The words of the first `width` wires: (batch, wires, elements) to (batch, elements)."""
+    total = bits[:, 0].astype(np.uint32)
+    for i in range(1, width):
+        total |= bits[:, i].astype(np.uint32) << np.uint32(i)
+    return total
+
+
+# ---- cost
+
+
+def offline_bytes(circuit: Circuit, batch: int, elements: int) -> tuple[int, int, int]:
+    """Bytes from the sender, bytes from the receiver, round trips."""
+    sizes = [at.stop - at.start for at in parts(elements)]
+    up = sum(extension_bytes(batch * circuit.evaluator_inputs * size) for size in sizes)
+    return batch * yao.table_bytes(circuit, elements), up, len(sizes)
+
+
+def stored_bytes(circuit: Circuit, batch: int, elements: int) -> tuple[int, int]:
+    """What the sender keeps: a seed and Δ for each part; the receiver: tables, labels and a tweak."""
+    count = batch * len(list(parts(elements)))
+    labels = 16 * circuit.evaluator_inputs * elements
+    return count * (SEED_BYTES + 16), batch * (yao.table_bytes(circuit, elements) + labels) + 8 * count

@@ -1,0 +1,143 @@
+"""The window sign test: its shares give the sign, and fault where and as often as the law says."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from circa.protocols.errors import ParameterError
+from circa.protocols.sign.window import MODES, Window, drelu, fault_probability, positive_probability
+
+BITS = range(2, 9)
+CORNERS = np.array([0, 1, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1], np.uint32)
+
+
+def sign_of(window, x, x_s):
+    """DReLU~ for integers x and shares x_s of one shape."""
+    x_c = x.astype(np.uint32) - x_s
+    a = window.index_s(x_s.reshape(1, 1, -1))
+    t = window.index_c(x_c.reshape(1, 1, -1))
+    assert a.max() < 1 << window.bits
+    assert t.max() < 1 << window.bits
+    return drelu(a, t, window.bits).reshape(x.shape)
+
+
+@pytest.mark.parametrize(("bits", "mode", "gain"), [*itertools.product(BITS, MODES, [1, 2, 3, 1000, 12345])])
+def test_exact_outside_the_fault_interval(bits, mode, gain):
+    window = Window(bits, (gain,), mode)
+    rng = np.random.default_rng(bits)
+    limit = window.limit()
+    near = -(window.delta // gain) + np.arange(-3, 4)
+    far = (window.width - window.delta) // gain + np.arange(-3, 4)
+    x = np.concatenate([rng.integers(-limit, limit + 1, 2000), [-limit, limit], near, far])
+    x = np.repeat(x[np.abs(x) <= limit], 32)
+    x_s = rng.integers(0, 1 << 32, x.size, dtype=np.uint32)
+    x_s[: CORNERS.size] = CORNERS
+    x_s[-CORNERS.size :] = CORNERS
+    found = sign_of(window, x, x_s)
+    s = gain * x + window.delta
+    outside = (s < 0) | (s >= window.width)
+    assert outside.sum() > 1000
+    np.testing.assert_array_equal(found[outside], x[outside] >= 0)
+
+
+@pytest.mark.parametrize(("bits", "mode"), [*itertools.product([6, 8], MODES)])
+def test_limit_is_tight(bits, mode):
+    """One more than the limit can leave the window: at some gain and share the sign is lost."""
+    lost = 0
+    for gain in (1, 3):
+        window = Window(bits, (gain,), mode)
+        step = window.width // gain + 1  # a whole interval further: delta and the carry differ by mode
+        x = np.repeat([window.limit() + step, -window.limit() - step], 5000)
+        x_s = np.random.default_rng(1).integers(0, 1 << 32, x.size, dtype=np.uint32)
+        lost += int((sign_of(window, x, x_s) != (x >= 0)).sum())
+    assert lost > 0
+
+
+@pytest.mark.parametrize(("bits", "mode", "odd"), [*itertools.product([2, 5, 8], MODES, [1, 3, 11])])
+def test_law_by_enumeration(bits, mode, odd):
+    """An even gain leaves few low parts of the share: all of them, and the law holds with equality."""
+    steps = 16  # multiples of 2^e below W
+    gain = odd << (32 - bits - 4)
+    window = Window(bits, (gain,), mode)
+    x = np.arange(-40, 41)
+    x = x[np.abs(x) <= window.limit()]
+    x_s = np.arange(steps, dtype=np.uint32) + np.uint32(0x9E3779B0)
+    positive = sign_of(window, np.repeat(x, steps), np.tile(x_s, x.size)).reshape(x.size, steps)
+    np.testing.assert_array_equal(positive.mean(axis=1), positive_probability(x, gain, bits, mode))
+
+
+@pytest.mark.parametrize(
+    ("bits", "mode", "gain"), [*itertools.product([2, 4, 6, 8], MODES, [1, 5, 12, (1 << 12) + 1])]
+)
+def test_fault_rate_follows_the_law(bits, mode, gain):
+    """Binomial interval of six deviations at 41 points across the fault interval and beyond."""
+    window = Window(bits, (gain,), mode)
+    trials = 4000
+    edge = window.width // gain
+    x = np.unique(np.linspace(-1.2 * edge, 1.2 * edge, 41).astype(np.int64))
+    x = x[np.abs(x) <= window.limit()]
+    x_s = np.random.default_rng(bits).integers(0, 1 << 32, (x.size, trials), dtype=np.uint32)
+    found = sign_of(window, np.repeat(x, trials).reshape(x.size, trials), x_s)
+    faults = (found != (x >= 0)[:, None]).mean(axis=1)
+    law = fault_probability(x, gain, bits, mode)
+    assert law.max() > 0.2
+    tolerance = 6 * np.sqrt(law * (1 - law) / trials)  # zero where the law says never or always
+    assert (np.abs(faults - law) <= tolerance + 1e-12).all()
+
+
+@pytest.mark.parametrize(("bits", "gain"), [*itertools.product(BITS, [1, 7, 64])])
+def test_faults_on_the_side_of_the_mode(bits, gain):
+    x = np.arange(-(1 << 15), 1 << 15) * ((1 << 31) // gain >> 15)
+    for mode, side in (("poszero", x < 0), ("negpass", x >= 0)):
+        assert not fault_probability(x[side], gain, bits, mode).any()
+        assert fault_probability(x[~side], gain, bits, mode).any()
+    both = fault_probability(x, gain, bits, "balanced")
+    assert both[x < 0].any()
+    assert both[x >= 0].any()
+    half = (1 << (31 - bits)) / gain
+    assert not both[np.abs(x) > half].any()
+
+
+@pytest.mark.parametrize(("bits", "mode"), [*itertools.product(BITS, MODES)])
+def test_powers_of_two_are_the_windows_of_the_design(bits, mode):
+    """Gain 2^(32-m): the same a, and the same t, as (m, k) of design.md 5.1."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.integers(0, 1 << 32, 5000, dtype=np.uint32), CORNERS])
+    for m in range(bits, 33):
+        k = m - bits
+        delta = {"poszero": 0, "negpass": (1 << k) - 1, "balanced": 1 << k >> 1}[mode]
+        top = np.uint64((1 << m) - 1)
+        a = (x.astype(np.uint64) & top) >> np.uint64(k)
+        t = ((x.astype(np.uint64) + np.uint64(delta)) & top) >> np.uint64(k)
+        if 32 - m < 31:
+            window = Window(bits, (1 << (32 - m),), mode)
+            np.testing.assert_array_equal(window.index_s(x.reshape(1, 1, -1)).reshape(-1), a)
+            np.testing.assert_array_equal(window.index_c(x.reshape(1, 1, -1)).reshape(-1), t)
+
+
+def test_gain_per_channel():
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 1 << 32, (2, 3, 5), dtype=np.uint32)
+    window = Window(5, (1, 6, 77), "negpass")
+    for channel, gain in enumerate(window.gain):
+        alone = Window(5, (gain,), "negpass")
+        part = x[:, channel : channel + 1]
+        np.testing.assert_array_equal(window.index_s(x)[:, channel : channel + 1], alone.index_s(part))
+        np.testing.assert_array_equal(window.index_c(x)[:, channel : channel + 1], alone.index_c(part))
+        assert window.limit(channel) == alone.limit()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(1,), (9,), (6, ()), (6, (0,)), (6, (-3,)), (6, (1 << 31,)), (6, (1, 0)), (6, (1,), "Balanced")],
+)
+def test_refuses(arguments):
+    with pytest.raises(ParameterError):
+        Window(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 4), (1, 3, 4), (1, 1, 4)])
+def test_refuses_shares_of_other_channels(shape):
+    with pytest.raises(ParameterError, match="2 gains"):
+        Window(6, (1, 2)).index_s(np.zeros(shape, np.uint32))
