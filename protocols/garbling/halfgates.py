@@ -70,11 +70,7 @@ def encode(zero: ZeroLabels, delta: Labels, bits: Bits) -> ActiveLabels:
     """The active labels of these values: W^0 ⊕ v·Δ."""
     if bits.shape != zero.blocks.shape[:2]:
         raise ParameterError(f"labels of shape {zero.blocks.shape[:2]} encode bits of shape {bits.shape}")
-    mask = np.uint64(0) - bits.astype(np.uint64)
-    blocks = np.empty_like(zero.blocks)
-    for word in (0, 1):
-        np.bitwise_xor(zero.blocks[..., word], mask & delta[word], out=blocks[..., word])
-    return ActiveLabels(blocks)
+    return ActiveLabels(zero.blocks ^ _times_delta(bits, delta))
 
 
 def garble(
@@ -112,7 +108,7 @@ def evaluate(
         )
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
     for at in _blocks(instances):
-        fixed = np.zeros((circuit.fixed_inputs, at.stop - at.start, 2), np.uint64)
+        fixed = [np.zeros((at.stop - at.start, 2), np.uint64)] * circuit.fixed_inputs
         inputs = [*garbler.blocks[:, at], *fixed, *evaluator.blocks[:, at]]
         _evaluate_block(circuit, inputs, tables[:, :, at], tweak + at.start, instances, outputs[:, at])
     return ActiveLabels(outputs)
@@ -234,7 +230,10 @@ def _mask(x: Labels, out: Labels) -> None:
 
 def _times_delta(bits: Bits, delta: Labels) -> Labels:
     mask = np.uint64(0) - bits.astype(np.uint64)
-    return np.stack([mask & delta[0], mask & delta[1]], axis=-1)
+    out = np.empty((*bits.shape, 2), np.uint64)
+    for word in (0, 1):
+        np.bitwise_and(mask, delta[word], out=out[..., word])
+    return out
 
 
 def _gates(circuit: Circuit) -> Iterator[tuple[int, int, int, int]]:

@@ -1,7 +1,7 @@
 """AES-128 and SHA-256 as circuits of our builder, from FIPS 197 and FIPS 180-4.
 
 They are known answers for every interpreter. Nothing is taken from a circuit file. The S-box inverts in the
-tower GF(((2^2)^2)^2), which is found here by search: 36 ANDs. Bytes and words are words of wires, low bit first.
+tower GF(((2^2)^2)^2), found here by search: 36 ANDs. Bytes and words are words of wires, low bit first.
 """
 
 import itertools
