@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/bench_garbling.py [--instances 65536] [--repeats 7]
 
-One thread, tables and labels in memory, no channel. The 13-bit comparator is what other libraries are compared
+One thread, tables and labels in memory, no channel. The 13-bit comparator is what other libraries are timed
 on; the rest are the circuits of the ReLU protocols, with the microseconds a ReLU. Medians over the repeats,
 which alternate garbling and evaluation; `spread` is (slowest - fastest) / median.
 """
