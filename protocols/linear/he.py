@@ -39,7 +39,7 @@ from .seal import Ciphertext, Keys, context, pack_words, unpack_words
 from .shape import LinearShape
 from .weights import Prepared, WeightCache, WeightRow
 
-__all__ = ["LinearReceiver", "LinearSender", "Progress"]
+__all__ = ["LinearReceiver", "LinearSender", "Prepared", "Progress", "WeightCache"]
 
 Residues = NDArray[np.uint32]
 Progress = Callable[[int, int], None]  # polynomials done, polynomials in all
@@ -86,6 +86,8 @@ class LinearSender:
                 f"the layer is prepared for {prepared.modulus} and {prepared.parameters.name}, "
                 f"this session has {self._modulus} and {self._parameters.name}"
             )
+        if self._public is None:
+            raise ParameterError("setup comes before respond")
         plan = make_plan(prepared.shape, batch, self._parameters)
         s = np.empty((batch, *prepared.shape.output_shape), np.uint32)
         done = 0
@@ -114,8 +116,6 @@ class LinearSender:
     ) -> bytes:
         """One output polynomial, masked, flooded and at the first prime: c1, then c0 at the positions."""
         seal, prg, degree, primes = self._context, self._prg, self._context.degree, self._context.primes
-        if self._public is None:
-            raise ParameterError("setup comes before respond")
         total = seal.multiply(self._public, seal.factor(ternary(prg, degree)))
         for block, factor in row:
             seal.add(total, seal.multiply(requests[block], factor))

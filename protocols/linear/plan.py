@@ -15,7 +15,9 @@ An output's coefficient then sums exactly the products it should: whatever else 
 A pitch is the data and one padding, which both neighbours share. With P = max(top Ws + left, bottom Ws +
 right) that holds when
 
-    (outputs - 1) channels A + (channels - 1) A + ((images - 1) Hs + rows - 1) Ws + columns - 1 + P  <  N.
+    (outputs - 1) channels A + (channels - 1) A + ((images - 1) Hs + rows - 1) Ws + columns - 1 + P  <  N
+
+and the outputs of an image lie within its pitch.
 """
 
 from collections.abc import Iterator
@@ -70,8 +72,13 @@ class Cut:
 
     @property
     def pitch(self) -> int:
-        """From one tile's start to the next one's in a polynomial."""
-        return self.data + max(self.before, self.after)
+        """From one tile's start to the next one's in a polynomial: room for the data and for the outputs."""
+        return max(self.data + max(self.before, self.after), self.reach + 1)
+
+    @property
+    def reach(self) -> int:
+        """Where a tile's last output lies: beyond its data and padding if outputs read padding alone."""
+        return (self.outputs - 1) * self.axis.stride
 
     def inputs(self, tile: int) -> tuple[int, int, int]:
         """The inputs [start, stop) of a tile, and the stored position of the first."""
@@ -226,7 +233,10 @@ def _cheapest(
         cut = Cut(rows, height)
         area = images * (cut.pitch * columns.pitch)
         overhang = max(cut.before * columns.pitch + columns.before, cut.after * columns.pitch + columns.after)
-        last = ((images - 1) * cut.pitch + cut.data - 1) * columns.pitch + columns.data - 1 + overhang
+        read = (cut.data - 1) * columns.pitch + columns.data - 1 + overhang
+        last = (images - 1) * (cut.pitch * columns.pitch) + max(
+            read, cut.reach * columns.pitch + columns.reach
+        )
         room = parameters.degree - 1 - (channels - 1) * area - last
         most = np.minimum(room // (channels * area) + 1, shape.out_channels)
         fits = room >= 0

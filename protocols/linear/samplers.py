@@ -25,7 +25,8 @@ def centred_binomial(prg: Prg, n: int) -> NDArray[np.int64]:
     draw = prg.uint64(n)
     mask = np.uint64((1 << BINOMIAL) - 1)
     ones, others = np.bitwise_count(draw & mask), np.bitwise_count((draw >> np.uint64(BINOMIAL)) & mask)
-    return ones.astype(np.int64) - others.astype(np.int64)
+    difference: NDArray[np.int64] = ones.astype(np.int64) - others.astype(np.int64)
+    return difference
 
 
 def signed_uniform(prg: Prg, bits: int, n: int, primes: Sequence[int]) -> NDArray[np.uint64]:

@@ -12,6 +12,7 @@ no `Prg`.
 import os
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -41,27 +42,20 @@ _ARRAY = _HEADER.size + 8  # header and length that precede an array's words
 _BLAKE2XB = b"\x01"  # SEAL's default generator, the only one that a request may name
 
 
-class _Pipe(threading.local):
-    """A memory file of this thread."""
+class _Pipe:
+    """A memory file, for one thread of one process."""
 
     def __init__(self) -> None:
-        self._fd, self._owner = os.memfd_create("seal"), os.getpid()
-
-    def __del__(self) -> None:
-        os.close(self._fd)
-
-    @property
-    def path(self) -> str:
-        if self._owner != os.getpid():  # a forked child shares the parent's file offset and content
-            self._fd, self._owner = os.memfd_create("seal"), os.getpid()
-        return f"/proc/self/fd/{self._fd}"
+        self.process = os.getpid()
+        self._fd = os.memfd_create("seal")
+        self.path = f"/proc/self/fd/{self._fd}"
+        weakref.finalize(self, os.close, self._fd).atexit = False
 
     def write(self, *parts: Any) -> str:
-        path = self.path
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.writev(self._fd, parts)
-        return path
+        return self.path
 
     def saved(self, item: Any) -> bytes:
         """What `item.save` writes, decompressed, without the header."""
@@ -89,12 +83,19 @@ class Context:
         self.primes: tuple[int, ...] = tuple(p.value() for p in chosen.coeff_modulus())[:-1]
         assert tuple(p.bit_length() for p in self.primes) == parameters.data_bits
         self._evaluator = sealapi.Evaluator(self.seal)
-        self._pipe = _Pipe()
+        self._local = threading.local()
         self._fresh, self._last = self.seal.first_parms_id(), self.seal.last_parms_id()
         path = self._pipe.path
         sealapi.Plaintext("1").save(path)
         with open(path, "rb") as file:
             self._version: bytes = _HEADER.unpack(file.read(_HEADER.size))[2]
+
+    @property
+    def _pipe(self) -> _Pipe:
+        pipe: _Pipe | None = getattr(self._local, "pipe", None)
+        if pipe is None or pipe.process != os.getpid():  # a forked child would share the parent's file
+            pipe = self._local.pipe = _Pipe()
+        return pipe
 
     def _header(self, size: int) -> bytes:
         return _HEADER.pack(_MAGIC, _HEADER.size, self._version, 0, 0, _HEADER.size + size)

@@ -6,6 +6,7 @@ again when it is needed.
 """
 
 import threading
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,40 +26,41 @@ CACHE_BYTES = 1 << 28
 WeightRow = list[tuple[int, Plaintext]]  # channel block and polynomial, the all-zero ones left out
 
 
+@dataclass
+class _Kept:
+    plan: Plan
+    rows: dict[int, WeightRow]
+    size: int = 0  # bytes
+
+
 class WeightCache:
     """Prepared weight polynomials of many layers, at most `limit` bytes. Safe to share by threads."""
 
     def __init__(self, limit: int = CACHE_BYTES):
         self.limit = limit
         self._lock = threading.Lock()
-        self._rows: WeakKeyDictionary[Prepared, tuple[Plan, dict[int, WeightRow]]] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[Prepared, _Kept] = WeakKeyDictionary()
 
     @property
     def used(self) -> int:
         """Bytes kept."""
-        with self._lock:
-            return self._used()
-
-    def _used(self) -> int:
-        return sum(
-            len(row) * plan.parameters.plaintext_bytes
-            for plan, rows in self._rows.values()
-            for row in rows.values()
-        )
+        return sum(kept.size for kept in list(self._kept.values()))
 
     def row(self, prepared: "Prepared", plan: Plan, output_block: int) -> WeightRow:
         """The weight polynomials of an output block, from memory or prepared now."""
         with self._lock:
-            kept = self._rows.get(prepared)
-            if kept is not None and kept[0] == plan and output_block in kept[1]:
-                return kept[1][output_block]
+            kept = self._kept.get(prepared)
+            if kept is None or kept.plan != plan:
+                kept = self._kept[prepared] = _Kept(plan, {})
+            row = kept.rows.get(output_block)
+        if row is not None:
+            return row
         row = prepared.encode(plan, output_block)
+        size = len(row) * plan.parameters.plaintext_bytes
         with self._lock:
-            kept = self._rows.get(prepared)
-            if kept is None or kept[0] != plan:
-                kept = self._rows[prepared] = plan, {}
-            if self._used() + len(row) * plan.parameters.plaintext_bytes <= self.limit:
-                kept[1][output_block] = row
+            if output_block not in kept.rows and self.used + size <= self.limit:
+                kept.rows[output_block] = row
+                kept.size += size
         return row
 
 
