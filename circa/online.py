@@ -52,7 +52,8 @@ def server_online(
     for i, op in enumerate(program.operations):
         operands = [values[j] for j in op.inputs]
         if isinstance(op, Input):
-            values[i] = recv_residues(ch, (count, *op.shape), program.modulus)  # (1)
+            x_s = recv_residues(ch, (count, *op.shape), program.modulus)  # (1)
+            values[i] = x_s.copy()  # received arrays are read-only, and torch refuses to look at those
         elif isinstance(op, Linear):
             values[i] = program.modulus.add(linear[op.name](operands[0]), next(masks))
         elif isinstance(op, Activate):
