@@ -1,0 +1,78 @@
+"""What the tests of the ReLU protocols share: shares with their corners, and both phases of a protocol."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from otpairs import Setup, ot_setups
+
+from circa.protocols.prg import Prg
+from circa.protocols.relu import Activation, Relu
+from circa.protocols.shares import Modulus
+from harness import Transcript, run_pair
+
+SENDER_SEED, RECEIVER_SEED = b"the sender's own", b"the receiver's!!"
+
+
+def corners(modulus: Modulus) -> NDArray[np.uint32]:
+    """Shares at which something wraps, or a comparison with M/2 or M/4 changes."""
+    M = modulus.value
+    near = [c + d for c in (0, M // 4, M // 2, 3 * M // 4, M) for d in (-2, -1, 0, 1, 2)]
+    return np.array([c % M for c in near], np.uint32)
+
+
+def split_shares(modulus: Modulus, z: NDArray[np.int64], seed: int = 0) -> tuple[Any, Any]:
+    """(z_s, z_c) with corners at the receiver for the first elements of z, and at the sender for the last."""
+    rng = np.random.default_rng(seed)
+    z_c = rng.integers(0, modulus.value, z.size, dtype=np.uint32)
+    at = corners(modulus)
+    if z.size >= 2 * at.size:
+        z_c[: at.size] = at
+        z_c[-at.size :] = modulus.sub(modulus.encode(z.reshape(-1)[-at.size :]), at)
+    z_c = z_c.reshape(z.shape)
+    return modulus.sub(modulus.encode(z), z_c), z_c
+
+
+@dataclass
+class Run:
+    """Shares and material of one layer, and the transcripts of both phases."""
+
+    y_s: NDArray[np.uint32]
+    y_c: NDArray[np.uint32]
+    sender: Any
+    receiver: Any
+    offline: Transcript
+    online: Transcript
+
+    def y(self, modulus: Modulus) -> NDArray[np.uint32]:
+        return modulus.add(self.y_s, self.y_c)
+
+
+def offline(
+    protocol: Relu, act: Activation, z_c: NDArray[np.uint32], setups: tuple[Setup, Setup] | None = None
+) -> tuple[NDArray[np.uint32], Any, Any, Transcript]:
+    """y_c, the sender's and the receiver's material, and what was said (the OT's setup included)."""
+    left, right = setups or ot_setups("ideal")
+    y_c = act.modulus.uniform(Prg(b"share of result!"), z_c.shape)
+    sender, receiver, transcript = run_pair(
+        lambda ch: protocol.offline_sender(ch, left(ch), act, len(z_c), Prg(SENDER_SEED)),
+        lambda ch: protocol.offline_receiver(ch, right(ch), act, z_c, y_c, Prg(RECEIVER_SEED)),
+        timeout=60,
+    )
+    return y_c, sender, receiver, transcript
+
+
+def run(
+    protocol: Relu,
+    act: Activation,
+    z_s: NDArray[np.uint32],
+    z_c: NDArray[np.uint32],
+    setups: tuple[Setup, Setup] | None = None,
+) -> Run:
+    y_c, sender, receiver, said = offline(protocol, act, z_c, setups)
+    y_s, _, online = run_pair(
+        lambda ch: protocol.online_sender(ch, act, z_s, sender),
+        lambda ch: protocol.online_receiver(ch, act, receiver),
+    )
+    return Run(y_s, y_c, sender, receiver, said, online)
