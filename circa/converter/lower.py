@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
 
 from circa.errors import ConversionError
 
@@ -108,7 +109,9 @@ def lower(exported: ExportedProgram) -> Node:
             if node.name in inputs:
                 values[node] = Source("input", [], tuple(node.meta["val"].shape[1:]))
         elif node.op == "output":
-            return finish(values, node.args[0], problems)
+            # An input or buffer that is changed in place is an output too.
+            specs = zip(exported.graph_signature.output_specs, node.args[0], strict=True)
+            return finish(values, [r for spec, r in specs if spec.kind is OutputKind.USER_OUTPUT], problems)
         else:
             value = convert_one(node, values, names, problems)
             values[node] = value
@@ -152,7 +155,6 @@ def fold_constants(node: fx.Node, args: Any, kwargs: Any) -> Any:
     """What does not depend on the input is computed now."""
     if "rand" in str(node.target) or "bernoulli" in str(node.target):
         raise Unsupported("randomness in eval mode", "make it a buffer, or guard it by self.training")
-    kwargs.pop("device", None)
     with torch.no_grad():
         target: Any = node.target
         return target(*args, **kwargs)

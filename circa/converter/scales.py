@@ -23,6 +23,8 @@ __all__ = ["Scales", "choose_scales"]
 
 FEW_BITS = 8  # below this many, use all of the modulus before giving up more
 LEAST_BITS = 4
+WEIGHT_UNITS = 6.0  # r.m.s. of a layer's integer weights, at least: rounding then costs 5 % of it
+MORE_BITS = 8
 FACTOR_BITS = 10  # of a multiplication by a number that is no power of two: relative error 2^-11
 
 
@@ -75,7 +77,12 @@ def is_free(node: Node) -> bool:
 
 
 def fitting_weight_bits(node: Linear, wanted: int) -> int:
-    """As asked for, or as many as let the largest weight fit 16 bits."""
+    """As asked for; more where the weights are so small that rounding would drown them; fewer where the
+    largest one does not fit 16 bits.
+    """
+    rms = node.weight.square().mean().sqrt().item()
+    if rms > 0:
+        wanted = max(wanted, min(wanted + MORE_BITS, math.ceil(math.log2(WEIGHT_UNITS / rms))))
     largest = max(node.weight.abs().max().item(), torch.finfo(torch.float64).tiny)
     fits = math.floor(math.log2((MAX_WEIGHT - 1) / largest))
     if fits < 0:

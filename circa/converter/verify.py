@@ -59,8 +59,8 @@ def check_network(exported: ExportedProgram, nodes: list[Node], calibration: Ten
         difference = (ours[node].reshape(expected.shape) - expected).abs().max().item()
         if not difference <= FLOAT32 * max(1e-6, expected.abs().max().item()):
             raise ConversionError(
-                f"{node.name}: it differs from PyTorch's layer by {difference:.3g}. This is a "
-                "defect of the converter; please report the layer, and write it with other operations meanwhile"
+                f"{node.name}: it differs from PyTorch's layer by {difference:.3g}. This is a defect "
+                "of the converter; please report the layer, and write it with other operations meanwhile"
             )
 
 
