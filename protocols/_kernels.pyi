@@ -1,5 +1,49 @@
 import numpy as np
 from numpy.typing import NDArray
 
-def level() -> str: ...
-def tccr(x: NDArray[np.uint64], tweak: int, out: NDArray[np.uint64]) -> None: ...
+Blocks = NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
+Slots = NDArray[np.int32]
+
+def level() -> str:
+    """The instructions in use, one of `levels`."""
+
+def levels() -> list[str]:
+    """What this processor has, the fastest first."""
+
+def select(level: str) -> None: ...
+def tccr(x: Blocks, tweak: int, out: Blocks) -> None: ...
+def cot_pads(K: Blocks, delta: Blocks, tweak: int, zero: Blocks, one: Blocks) -> None: ...
+def expand(keys: Bytes, first: int, out: Bytes) -> None: ...
+def columns(rows: Bytes, out: Blocks) -> None: ...
+def iknp_send(keys: Bytes, first: int, delta: Blocks, u: Bytes, K: Blocks) -> None: ...
+def iknp_recv(zero_keys: Bytes, one_keys: Bytes, first: int, r: Bytes, u: Bytes, M: Blocks) -> None: ...
+def garble(
+    op: Bytes,
+    a: Slots,
+    b: Slots,
+    out: Slots,
+    slots: int,
+    output_slots: Slots,
+    garbler: Blocks,
+    fixed: Bytes,
+    evaluator: Blocks,
+    delta: Blocks,
+    tweak: int,
+    tables: Blocks,
+    outputs: Blocks,
+) -> None: ...
+def evaluate(
+    op: Bytes,
+    a: Slots,
+    b: Slots,
+    out: Slots,
+    slots: int,
+    output_slots: Slots,
+    garbler: Blocks,
+    fixed_inputs: int,
+    evaluator: Blocks,
+    tweak: int,
+    tables: Blocks,
+    outputs: Blocks,
+) -> None: ...

@@ -11,7 +11,7 @@ A block is two uint64, low word first; the tweak j is XORed onto the low word. p
 memory order (little-endian words), so H is fixed byte for byte on every machine.
 
 A tweak must not repeat for one secret offset Delta; callers number their blocks from a counter that only
-grows. `tccr_numpy` is the definition; `tccr` runs the native kernel where there is one, with the same bytes.
+grows. The functions in `_numpy` are the definition; the others run the native kernels where there are any.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 
-__all__ = ["FIXED_KEY", "sigma", "tccr", "tccr_numpy"]
+__all__ = ["FIXED_KEY", "sigma", "tccr", "tccr_numpy", "tccr_pair", "tccr_pair_numpy"]
 
 FIXED_KEY = b"Circa fixed key."  # public; any constant does, the permutation is modelled as ideal
 _CHUNK = 1 << 12  # blocks at a time: the buffers stay in the processor's second-level cache
@@ -44,6 +44,21 @@ def tccr(x: Blocks, tweak: int) -> Blocks:
     out = np.empty_like(x, order="C")
     fast.tccr(np.ascontiguousarray(x), tweak, out)
     return out
+
+
+def tccr_pair(x: Blocks, delta: Blocks, tweak: int) -> tuple[Blocks, Blocks]:
+    """H(x_i, tweak + i) and H(x_i ^ delta, tweak + i), delta of shape (2,): both messages of a COT."""
+    fast = kernels.native()
+    if fast is None:
+        return tccr_pair_numpy(x, delta, tweak)
+    zero, one = np.empty_like(x, order="C"), np.empty_like(x, order="C")
+    fast.cot_pads(np.ascontiguousarray(x), delta, tweak, zero, one)
+    return zero, one
+
+
+def tccr_pair_numpy(x: Blocks, delta: Blocks, tweak: int) -> tuple[Blocks, Blocks]:
+    """`tccr_pair` in NumPy: the definition."""
+    return tccr_numpy(x, tweak), tccr_numpy(x ^ delta, tweak)
 
 
 def tccr_numpy(x: Blocks, tweak: int) -> Blocks:

@@ -32,6 +32,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import ParameterError
 from ..hash import FIXED_KEY, sigma
 from .circuit import Circuit, Op
@@ -91,10 +92,30 @@ def garble(
         )
     tables = np.empty((circuit.ands, 2, instances, 2), np.uint64)
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
-    for at in _blocks(instances):
-        inputs = [*garbler.blocks[:, at], *_times_delta(fixed[:, at], delta), *evaluator.blocks[:, at]]
-        _garble_block(circuit, inputs, delta, tweak + at.start, instances, tables[:, :, at], outputs[:, at])
+    fast = kernels.native()
+    if fast is None:
+        _garble_numpy(circuit, garbler.blocks, fixed, evaluator.blocks, delta, tweak, tables, outputs)
+    else:
+        inputs = map(np.ascontiguousarray, (garbler.blocks, fixed, evaluator.blocks))
+        fast.garble(*_arrays(circuit), *inputs, delta, tweak, tables, outputs)
     return tables, ZeroLabels(outputs)
+
+
+def _garble_numpy(
+    circuit: Circuit,
+    garbler: Labels,
+    fixed: Bits,
+    evaluator: Labels,
+    delta: Labels,
+    tweak: int,
+    tables: Tables,
+    outputs: Labels,
+) -> None:
+    """The definition of `garble`: writes tables and outputs."""
+    instances = outputs.shape[1]
+    for at in _blocks(instances):
+        inputs = [*garbler[:, at], *_times_delta(fixed[:, at], delta), *evaluator[:, at]]
+        _garble_block(circuit, inputs, delta, tweak + at.start, instances, tables[:, :, at], outputs[:, at])
 
 
 def evaluate(
@@ -107,11 +128,25 @@ def evaluate(
             f"expected tables of shape {(circuit.ands, 2, instances, 2)}, got {tables.shape}"
         )
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
+    fast = kernels.native()
+    if fast is None:
+        _evaluate_numpy(circuit, garbler.blocks, evaluator.blocks, tables, tweak, outputs)
+    else:
+        mine, theirs = np.ascontiguousarray(garbler.blocks), np.ascontiguousarray(evaluator.blocks)
+        tables = np.ascontiguousarray(tables)
+        fast.evaluate(*_arrays(circuit), mine, circuit.fixed_inputs, theirs, tweak, tables, outputs)
+    return ActiveLabels(outputs)
+
+
+def _evaluate_numpy(
+    circuit: Circuit, garbler: Labels, evaluator: Labels, tables: Tables, tweak: int, outputs: Labels
+) -> None:
+    """The definition of `evaluate`: writes outputs."""
+    instances = outputs.shape[1]
     for at in _blocks(instances):
         fixed = [np.zeros((at.stop - at.start, 2), np.uint64)] * circuit.fixed_inputs
-        inputs = [*garbler.blocks[:, at], *fixed, *evaluator.blocks[:, at]]
+        inputs = [*garbler[:, at], *fixed, *evaluator[:, at]]
         _evaluate_block(circuit, inputs, tables[:, :, at], tweak + at.start, instances, outputs[:, at])
-    return ActiveLabels(outputs)
 
 
 def _garble_block(
@@ -234,6 +269,11 @@ def _times_delta(bits: Bits, delta: Labels) -> Labels:
     for word in (0, 1):
         np.bitwise_and(mask, delta[word], out=out[..., word])
     return out
+
+
+def _arrays(circuit: Circuit) -> tuple[object, ...]:
+    """A circuit as the native kernels take it."""
+    return circuit.op, circuit.a, circuit.b, circuit.out, circuit.slots, circuit.outputs
 
 
 def _gates(circuit: Circuit) -> Iterator[tuple[int, int, int, int]]:

@@ -8,6 +8,7 @@ namespace {
 struct Schedule {
   __m128i key[11];
 
+  Schedule() = default;
   explicit Schedule(const uint8_t* seed) {
     key[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(seed));
     next<1, 0x01>(), next<2, 0x02>(), next<3, 0x04>(), next<4, 0x08>(), next<5, 0x10>();

@@ -1,7 +1,9 @@
 // Every kernel, compiled for AES-NI and SSE4.1.
+#include "halfgates.inl"
 #include "hash.inl"
 #include "kernels.h"
+#include "rows.inl"
 
 namespace circa {
-const Kernels kAesni = {"aes-ni", tccr};
+const Kernels kAesni = {"aes-ni", tccr, cot_pads, expand, columns, iknp_send, iknp_recv, garble, evaluate};
 }

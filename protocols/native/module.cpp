@@ -2,48 +2,182 @@
 // Importing it raises ImportError on a processor without AES instructions, and Python then uses its own versions.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <vector>
 
 #include "kernels.h"
 
 namespace nb = nanobind;
-using circa::Kernels;
+using namespace nb::literals;
 
 namespace {
 
-const Kernels* best() {
+std::vector<const circa::Kernels*> supported() {  // the best first
   __builtin_cpu_init();
-  const bool ni = __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
-  const bool wide = __builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512f") &&
-                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-  return ni && wide ? &circa::kVaes : ni ? &circa::kAesni : nullptr;
+  std::vector<const circa::Kernels*> levels;
+  if (!__builtin_cpu_supports("aes") || !__builtin_cpu_supports("sse4.1")) return levels;
+  if (__builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    levels.push_back(&circa::kVaes);
+  levels.push_back(&circa::kAesni);
+  return levels;
 }
 
-const Kernels* active = nullptr;
+const circa::Kernels* active = nullptr;
 
-using In = nb::ndarray<const uint64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
-using Out = nb::ndarray<uint64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+template <class T, nb::ssize_t... N>
+using Of = nb::ndarray<T, nb::shape<N...>, nb::c_contig, nb::device::cpu>;
 
-const uint8_t* bytes(const In& a) { return reinterpret_cast<const uint8_t*>(a.data()); }
-uint8_t* bytes(const Out& a) { return reinterpret_cast<uint8_t*>(a.data()); }
+using Blocks = Of<const uint64_t, -1, 2>;
+using OutBlocks = Of<uint64_t, -1, 2>;
+using Delta = Of<const uint64_t, 2>;
+using Labels = Of<const uint64_t, -1, -1, 2>;
+using OutLabels = Of<uint64_t, -1, -1, 2>;
+using Bytes = Of<const uint8_t, -1>;
+using Matrix = Of<const uint8_t, -1, -1>;
+using OutMatrix = Of<uint8_t, -1, -1>;
+using Keys = Of<const uint8_t, 128, 16>;
+using Slots = Of<const int32_t, -1>;
+
+template <class A>
+auto bytes(const A& array) {
+  using Word = std::remove_pointer_t<decltype(array.data())>;
+  using Byte = std::conditional_t<std::is_const_v<Word>, const uint8_t, uint8_t>;
+  return reinterpret_cast<Byte*>(array.data());
+}
 
 void require(bool ok, const char* what) {
   if (!ok) throw nb::value_error(what);
 }
 
+void require_rows(size_t rows, size_t width, size_t columns) {
+  require(rows == 128, "the matrix needs 128 rows");
+  require(width == (columns + 7) / 8, "the matrix does not have as many columns as there are blocks");
+}
+
+// The arrays of circuit.py. A circuit may come from a file, so every slot number is checked.
+circa::Circuit checked(const Bytes& op, const Slots& a, const Slots& b, const Slots& out, size_t slots,
+                       const Slots& outputs, size_t inputs, size_t table_rows) {
+  const size_t gates = op.shape(0);
+  require(a.shape(0) == gates && b.shape(0) == gates && out.shape(0) == gates, "op, a, b and out differ in length");
+  require(inputs <= slots, "more inputs than slots");
+  const auto inside = [slots](int32_t slot) { return slot >= 0 && static_cast<size_t>(slot) < slots; };
+  size_t ands = 0;
+  for (size_t i = 0; i < gates; i++) {
+    require(op.data()[i] <= circa::kClear, "a gate is none of XOR, AND, INV, CLEAR");
+    require(inside(a.data()[i]) && inside(b.data()[i]) && inside(out.data()[i]), "a gate's slot is out of range");
+    ands += op.data()[i] == circa::kAnd;
+  }
+  for (size_t i = 0; i < outputs.shape(0); i++) require(inside(outputs.data()[i]), "an output's slot is out of range");
+  require(ands == table_rows, "the tables do not fit the number of AND gates");
+  return {op.data(), a.data(), b.data(), out.data(), gates, slots, 0, 0, 0, outputs.data(), outputs.shape(0)};
+}
+
+// Runs one of the two roles with memory for a block of instances.
+void run(void (*role)(const circa::Batch&, const circa::Scratch&), const circa::Batch& batch) {
+  constexpr size_t kCache = 1 << 16, kMost = 128, kLeast = 16;  // bytes; instances
+  const size_t slots = std::max<size_t>(batch.circuit.slots, 1);
+  const size_t block = std::clamp(kCache / (16 * slots) / 16 * 16, kLeast, kMost);
+  struct Line {
+    alignas(64) uint8_t bytes[64];
+  };
+  std::vector<Line> memory(slots * block / 4);
+  std::vector<const uint8_t*> wires(slots);
+  role(batch, {block, memory.data()->bytes, wires.data()});
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
-  active = best();
-  if (!active) throw nb::import_error("this processor has no AES instructions");
+  if (supported().empty()) throw nb::import_error("this processor has no AES instructions");
+  active = supported().front();
 
-  m.def("level", [] { return active->name; });
-  m.def(
-      "tccr",
-      [](In x, uint64_t tweak, Out out) {
-        require(x.shape(0) == out.shape(0), "x and out differ in length");
-        const nb::gil_scoped_release free;
-        active->tccr(bytes(x), bytes(out), x.shape(0), tweak);
-      },
-      nb::arg("x").noconvert(), nb::arg("tweak"), nb::arg("out").noconvert());
+  m.def("level", [] { return std::string(active->name); });
+  m.def("levels", [] {
+    std::vector<std::string> names;
+    for (const auto* level : supported()) names.emplace_back(level->name);
+    return names;
+  });
+  m.def("select", [](const std::string& name) {
+    for (const auto* level : supported())
+      if (name == level->name) return void(active = level);
+    throw nb::value_error("this processor does not have that level");
+  }, "level"_a);
+
+  m.def("tccr", [](Blocks x, uint64_t tweak, OutBlocks out) {
+    require(x.shape(0) == out.shape(0), "x and out differ in length");
+    const nb::gil_scoped_release free;
+    active->tccr(bytes(x), bytes(out), x.shape(0), tweak);
+  }, "x"_a.noconvert(), "tweak"_a, "out"_a.noconvert());
+
+  m.def("cot_pads", [](Blocks K, Delta delta, uint64_t tweak, OutBlocks zero, OutBlocks one) {
+    require(K.shape(0) == zero.shape(0) && K.shape(0) == one.shape(0), "K, zero and one differ in length");
+    const nb::gil_scoped_release free;
+    active->cot_pads(bytes(K), bytes(delta), bytes(zero), bytes(one), K.shape(0), tweak);
+  }, "K"_a.noconvert(), "delta"_a.noconvert(), "tweak"_a, "zero"_a.noconvert(), "one"_a.noconvert());
+
+  m.def("expand", [](Of<const uint8_t, -1, 16> keys, uint64_t first, OutMatrix out) {
+    require(out.shape(0) == keys.shape(0), "a key for each row");
+    require(out.shape(1) % 16 == 0, "a row has whole blocks");
+    const nb::gil_scoped_release free;
+    active->expand(keys.data(), keys.shape(0), first, out.data(), out.shape(1) / 16);
+  }, "keys"_a.noconvert(), "first"_a, "out"_a.noconvert());
+
+  m.def("columns", [](Matrix rows, OutBlocks out) {
+    require_rows(rows.shape(0), rows.shape(1), out.shape(0));
+    const nb::gil_scoped_release free;
+    active->columns(rows.data(), rows.shape(1), bytes(out), out.shape(0));
+  }, "rows"_a.noconvert(), "out"_a.noconvert());
+
+  m.def("iknp_send", [](Keys keys, uint64_t first, Delta delta, Matrix u, OutBlocks K) {
+    require_rows(u.shape(0), u.shape(1), K.shape(0));
+    const nb::gil_scoped_release free;
+    active->iknp_send(keys.data(), first, bytes(delta), u.data(), u.shape(1), bytes(K), K.shape(0));
+  }, "keys"_a.noconvert(), "first"_a, "delta"_a.noconvert(), "u"_a.noconvert(), "K"_a.noconvert());
+
+  m.def("iknp_recv", [](Keys zero_keys, Keys one_keys, uint64_t first, Bytes r, OutMatrix u, OutBlocks M) {
+    require_rows(u.shape(0), u.shape(1), M.shape(0));
+    require(r.shape(0) == u.shape(1), "a packed choice for each column");
+    const nb::gil_scoped_release free;
+    active->iknp_recv(zero_keys.data(), one_keys.data(), first, r.data(), u.data(), u.shape(1), bytes(M), M.shape(0));
+  }, "zero_keys"_a.noconvert(), "one_keys"_a.noconvert(), "first"_a, "r"_a.noconvert(), "u"_a.noconvert(), "M"_a.noconvert());
+
+  m.def("garble", [](Bytes op, Slots a, Slots b, Slots out, size_t slots, Slots output_slots, Labels garbler,
+                     Matrix fixed, Labels evaluator, Delta delta, uint64_t tweak, Of<uint64_t, -1, 2, -1, 2> tables,
+                     OutLabels outputs) {
+    const size_t n = outputs.shape(1), inputs = garbler.shape(0) + fixed.shape(0) + evaluator.shape(0);
+    require(garbler.shape(1) == n && fixed.shape(1) == n && evaluator.shape(1) == n && tables.shape(2) == n,
+            "the arrays differ in their number of instances");
+    require(outputs.shape(0) == output_slots.shape(0), "the outputs do not fit the circuit");
+    const nb::gil_scoped_release free;
+    circa::Circuit circuit = checked(op, a, b, out, slots, output_slots, inputs, tables.shape(0));
+    circuit.garbler_inputs = garbler.shape(0), circuit.fixed_inputs = fixed.shape(0);
+    circuit.evaluator_inputs = evaluator.shape(0);
+    run(active->garble, {circuit, n, tweak, bytes(delta), bytes(garbler), fixed.data(), bytes(evaluator),
+                         bytes(tables), bytes(outputs)});
+  }, "op"_a.noconvert(), "a"_a.noconvert(), "b"_a.noconvert(), "out"_a.noconvert(), "slots"_a,
+     "output_slots"_a.noconvert(), "garbler"_a.noconvert(), "fixed"_a.noconvert(), "evaluator"_a.noconvert(),
+     "delta"_a.noconvert(), "tweak"_a, "tables"_a.noconvert(), "outputs"_a.noconvert());
+
+  m.def("evaluate", [](Bytes op, Slots a, Slots b, Slots out, size_t slots, Slots output_slots, Labels garbler,
+                       size_t fixed_inputs, Labels evaluator, uint64_t tweak, Of<const uint64_t, -1, 2, -1, 2> tables,
+                       OutLabels outputs) {
+    const size_t n = outputs.shape(1), inputs = garbler.shape(0) + fixed_inputs + evaluator.shape(0);
+    require(garbler.shape(1) == n && evaluator.shape(1) == n && tables.shape(2) == n,
+            "the arrays differ in their number of instances");
+    require(outputs.shape(0) == output_slots.shape(0), "the outputs do not fit the circuit");
+    const nb::gil_scoped_release free;
+    circa::Circuit circuit = checked(op, a, b, out, slots, output_slots, inputs, tables.shape(0));
+    circuit.garbler_inputs = garbler.shape(0), circuit.fixed_inputs = fixed_inputs;
+    circuit.evaluator_inputs = evaluator.shape(0);
+    run(active->evaluate, {circuit, n, tweak, nullptr, bytes(garbler), nullptr, bytes(evaluator),
+                           const_cast<uint8_t*>(bytes(tables)), bytes(outputs)});
+  }, "op"_a.noconvert(), "a"_a.noconvert(), "b"_a.noconvert(), "out"_a.noconvert(), "slots"_a,
+     "output_slots"_a.noconvert(), "garbler"_a.noconvert(), "fixed_inputs"_a, "evaluator"_a.noconvert(),
+     "tweak"_a, "tables"_a.noconvert(), "outputs"_a.noconvert());
 }

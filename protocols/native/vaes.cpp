@@ -1,7 +1,9 @@
 // Every kernel, compiled for VAES and AVX-512.
+#include "halfgates.inl"
 #include "hash.inl"
 #include "kernels.h"
+#include "rows.inl"
 
 namespace circa {
-const Kernels kVaes = {"vaes", tccr};
+const Kernels kVaes = {"vaes", tccr, cot_pads, expand, columns, iknp_send, iknp_recv, garble, evaluate};
 }

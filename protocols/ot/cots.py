@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hash import tccr
+from ..hash import tccr, tccr_pair
 
 __all__ = ["KAPPA", "Blocks", "CotReceiver", "CotSender", "OtPair", "ReceivedCots", "SentCots"]
 
@@ -47,7 +47,7 @@ class SentCots:
 
     def pads(self) -> tuple[Blocks, Blocks]:
         """H(K_j, j) and H(K_j ⊕ Δ, j): the two messages of n random OTs."""
-        return tccr(self.K, self.tweak), tccr(self.K ^ self.delta, self.tweak)
+        return tccr_pair(self.K, self.delta, self.tweak)
 
 
 @dataclass(frozen=True)

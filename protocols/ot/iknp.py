@@ -19,15 +19,17 @@ lowest bit is fixed to 1 and 127 bits stay secret.
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .. import kernels
 from ..channel import Channel, recv_array, send_array
 from ..errors import ParameterError
-from ..packing import pack_bits, packed_size
+from ..packing import pack_bits, packed_size, unpack_bits
 from ..prg import Prg
 from . import base
 from .cots import KAPPA, Bits, Blocks, OtPair, ReceivedCots, SentCots
 from .expand import BLOCK_BYTES, Rows
-from .transpose import columns
+from .transpose import columns_numpy
 
 __all__ = [
     "RECEIVER_SETUP_BYTES",
@@ -42,6 +44,9 @@ __all__ = [
 
 SENDER_SETUP_BYTES = 2 * base.POINT_BYTES * KAPPA  # what the COT sender sends
 RECEIVER_SETUP_BYTES = base.POINT_BYTES  # what the COT receiver sends
+Matrix = NDArray[np.uint8]  # (128, width): rows of bits, low bit first
+Packed = NDArray[np.uint8]  # (width,)
+
 MESSAGE_COLUMNS = 1 << 15  # COTs in one message: 512 KiB, and the matrices stay in the cache
 
 
@@ -83,7 +88,6 @@ class IknpSender:
     def __init__(self, ch: Channel, delta: Bits, keys: base.Keys):
         self.delta: Blocks = pack_bits(delta).view(np.uint64)
         self._ch, self._rows, self._tweak = ch, Rows(keys), 0
-        self._mask = np.where(delta, np.uint8(0xFF), np.uint8(0))[:, None]
 
     def extend(self, n: int) -> SentCots:
         """Returns K for n COTs; the zero messages are K, the one messages K ⊕ Δ."""
@@ -92,9 +96,7 @@ class IknpSender:
         K = np.empty((n, 2), np.uint64)
         for start, stop, width in _messages(n):
             u = recv_array(self._ch, np.uint8, (KAPPA, width))  # (1)
-            q = self._rows.next(-(-width // BLOCK_BYTES))
-            q[:, :width] ^= u & self._mask  # (2)
-            K[start:stop] = columns(q)[: stop - start]
+            sender_step(self._rows, self.delta, u, K[start:stop])  # (2)
         self._tweak += n
         return SentCots(K, self.delta, self._tweak - n)
 
@@ -112,13 +114,53 @@ class IknpReceiver:
         n = choices.size
         M = np.empty((n, 2), np.uint64)
         for start, stop, width in _messages(n):
-            t, u = (rows.next(-(-width // BLOCK_BYTES)) for rows in self._rows)
-            u ^= t
-            u[:, :width] ^= pack_bits(choices[start:stop])
-            send_array(self._ch, u[:, :width])  # (1)
-            M[start:stop] = columns(t)[: stop - start]
+            u = np.empty((KAPPA, width), np.uint8)
+            receiver_step(*self._rows, pack_bits(choices[start:stop]), u, M[start:stop])
+            send_array(self._ch, u)  # (1)
         self._tweak += n
         return ReceivedCots(M, choices, self._tweak - n)
+
+
+def sender_step(rows: Rows, delta: Blocks, u: Matrix, K: Blocks) -> None:
+    """Step (2) for one message u: writes K, (n, 2). `rows` are the streams under k_i^{Δ_i}."""
+    fast = kernels.native()
+    if fast is None:
+        sender_step_numpy(rows, delta, u, K)
+    else:
+        fast.iknp_send(rows.keys, rows.position, delta, u, K)
+        rows.skip(_blocks(u))
+
+
+def sender_step_numpy(rows: Rows, delta: Blocks, u: Matrix, K: Blocks) -> None:
+    """`sender_step` in NumPy: the definition."""
+    q = rows.next_numpy(_blocks(u))
+    q[:, : u.shape[1]] ^= u & (np.uint8(0) - unpack_bits(delta.view(np.uint8), KAPPA))[:, None]
+    K[:] = columns_numpy(q)[: len(K)]
+
+
+def receiver_step(zero: Rows, one: Rows, r: Packed, u: Matrix, M: Blocks) -> None:
+    """Step (1) for one message: writes u, to be sent, and M, (n, 2), for the packed choices r.
+
+    `zero` and `one` are the streams under k_i^0 and k_i^1.
+    """
+    fast = kernels.native()
+    if fast is None:
+        receiver_step_numpy(zero, one, r, u, M)
+    else:
+        fast.iknp_recv(zero.keys, one.keys, zero.position, r, u, M)
+        zero.skip(_blocks(u))
+        one.skip(_blocks(u))
+
+
+def receiver_step_numpy(zero: Rows, one: Rows, r: Packed, u: Matrix, M: Blocks) -> None:
+    """`receiver_step` in NumPy: the definition."""
+    t = zero.next_numpy(_blocks(u))
+    u[:] = (t ^ one.next_numpy(_blocks(u)))[:, : u.shape[1]] ^ r
+    M[:] = columns_numpy(t)[: len(M)]
+
+
+def _blocks(u: Matrix) -> int:
+    return -(-u.shape[1] // BLOCK_BYTES)
 
 
 def _fresh_delta(prg: Prg) -> Bits:

@@ -11,7 +11,9 @@ stays there for all six.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["columns"]
+from .. import kernels
+
+__all__ = ["columns", "columns_numpy"]
 
 _SLICE = 256  # words of 64 columns: 128 rows of it and the scratch are 384 KiB
 _FIELDS = tuple(
@@ -22,6 +24,16 @@ _FIELDS = tuple(
 
 def columns(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Row i, bit j (low bit first) to bit i of block j: uint8 (128, 8 w) to uint64 (64 w, 2)."""
+    fast = kernels.native()
+    if fast is None:
+        return columns_numpy(rows)
+    out = np.empty((8 * rows.shape[1], 2), np.uint64)
+    fast.columns(np.ascontiguousarray(rows), out)
+    return out
+
+
+def columns_numpy(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """`columns` in NumPy: the definition."""
     words = rows.view(np.uint64)
     width = words.shape[1]
     out = np.empty((64 * width, 2), np.uint64)
