@@ -94,7 +94,8 @@ class Session:
         if not 1 <= images <= MAX_IMAGES:
             raise ParameterError(f"prepare takes 1 to {MAX_IMAGES} images at a time, not {images}")
         with self._ending_on_failure():
-            send_command(self._channel, Command.PREPARE, images)
+            with self.report.measure(self._channel, "session", "setup", "offline"):
+                send_command(self._channel, Command.PREPARE, images)
             self._stock.add(self._party.offline(images, progress or (lambda *_: None)), images)
 
     def infer(self, x: Any, progress: Progress | None = None) -> torch.Tensor:
@@ -116,7 +117,8 @@ class Session:
         if images > len(self._stock):
             self.prepare(images - len(self._stock), progress)
         with self._ending_on_failure():
-            send_command(self._channel, Command.INFER, images)
+            with self.report.measure(self._channel, "session", "setup", "online"):
+                send_command(self._channel, Command.INFER, images)
             material = self._stock.take(images)
             result = client_online(self._party, material, residues)
         if self._keep_shares:

@@ -14,10 +14,11 @@ from enum import IntEnum
 from circa.protocols.channel import Channel
 from circa.protocols.errors import CheckFailed
 
-__all__ = ["MAX_IMAGES", "Command", "recv_command", "send_command"]
+__all__ = ["COMMAND_BYTES", "MAX_IMAGES", "Command", "recv_command", "send_command"]
 
 MAX_IMAGES = 1 << 12  # in one command
 _COMMAND = struct.Struct("<II")
+COMMAND_BYTES = _COMMAND.size
 
 
 class Command(IntEnum):

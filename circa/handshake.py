@@ -20,13 +20,15 @@ from .description import from_json, to_json
 from .errors import HandshakeError, ParameterError
 from .program import Program
 
-__all__ = ["PROTOCOL_VERSION", "client_handshake", "server_handshake"]
+__all__ = ["CLIENT_BYTES", "LENGTH_BYTES", "PROTOCOL_VERSION", "client_handshake", "server_handshake"]
 
 PROTOCOL_VERSION = 1  # changes with every change of the wire format
 MAX_DESCRIPTION = 1 << 24  # bytes of JSON
 _MAGIC = b"CIRCA\r\n\x00"
 _HELLO = struct.Struct("<8sI")
 _LENGTH = struct.Struct("<Q")
+CLIENT_BYTES = _HELLO.size + hashlib.sha256().digest_size  # (1) and (3)
+LENGTH_BYTES = _LENGTH.size
 
 
 def client_handshake(ch: Channel, expect: str | None = None) -> Program:

@@ -1,0 +1,182 @@
+"""What a private inference will cost, from the public program alone: bytes and rounds exactly, seconds roughly.
+
+The rows have the names and phases of a `Report`, and the same bytes and rounds: a test compares the two for
+every protocol and kind of layer. Seconds are a model: bytes over the bandwidth, round trips times the latency,
+and work at the `RATES` that one core reached (benchmarks/README.md). What the parties do at the same time is
+added up as if they took turns, so estimates err on the slow side.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from circa.protocols import relu
+from circa.protocols.linear.cost import LinearCost, setup_bytes
+from circa.protocols.linear.cost import cost as linear_cost
+from circa.protocols.ot.iknp import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES
+from circa.protocols.relu import Cost
+
+from .commands import COMMAND_BYTES
+from .description import to_json
+from .handshake import CLIENT_BYTES, LENGTH_BYTES
+from .program import Activate, Input, Linear, Program
+from .report import Phase
+
+__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A line between the parties."""
+
+    name: str
+    bits_per_second: float
+    round_trip: float  # seconds
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("loopback", 16e9, 0.0002),
+        Network("lan", 1e9, 0.0005),
+        Network("wan", 100e6, 0.05),
+    )
+}
+
+# Seconds of one core for a unit of work, both parties together; measured as benchmarks/README.md says.
+RATES = {
+    "setup": 0.25,  # a session's base OTs and keys
+    "request": 1.8e-3,  # a request polynomial: encrypt, pack, unpack, transform
+    "response": 4.0e-3,  # a response polynomial: re-randomise, flood, pack, decrypt
+    "product": 0.25e-3,  # a product in the transformed domain, its weight polynomial prepared
+    "offline byte": 2.0e-8,  # of OT extension, hashing and garbled tables
+    "sign test": 1.0e-7,  # online, without garbled gates
+    "gate": 4.0e-8,  # garbled online: evaluate
+    "multiply-add": 2.0e-11,  # the server's exact linear algebra online
+}
+
+
+@dataclass(frozen=True)
+class EstimateRow:
+    """One layer and phase; bytes as the client sends and receives them."""
+
+    layer: str
+    kind: str
+    phase: Phase
+    bytes_sent: int
+    bytes_received: int
+    rounds: int
+    work: float  # seconds of one core
+
+    def seconds(self, network: Network) -> float:
+        moved = 8 * (self.bytes_sent + self.bytes_received) / network.bits_per_second
+        return self.work + moved + self.rounds * network.round_trip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """All rows for `images` images in one batch, and what each party holds between the phases."""
+
+    images: int
+    rows: tuple[EstimateRow, ...]
+    client_stored: int  # bytes of offline material
+    server_stored: int
+    server_weights: int  # bytes of weight polynomials that the server keeps prepared
+
+    def total(self, phase: Phase, network: Network) -> dict[str, float]:
+        rows = [row for row in self.rows if row.phase == phase]
+        return {
+            "bytes_sent": sum(row.bytes_sent for row in rows),
+            "bytes_received": sum(row.bytes_received for row in rows),
+            "rounds": sum(row.rounds for row in rows),
+            "seconds": sum(row.seconds(network) for row in rows),
+        }
+
+
+def estimate(program: Program, images: int = 1) -> Estimate:
+    """One session that prepares and infers one batch of `images` images."""
+    rows = (*_setup(program), *_offline(program, images), *_online(program, images))
+    costs = [layer for _, layer in _layers(program, images)]
+    outputs = sum(op.elements for op in program.linear)
+    ends = program.input.elements + program.output.elements
+    return Estimate(
+        images,
+        rows,
+        client_stored=sum(cost.receiver_stored for cost in costs) + 4 * images * ends,
+        server_stored=sum(cost.sender_stored for cost in costs) + 4 * images * outputs,
+        server_weights=sum(_linear(op, images).prepared_bytes for op in program.linear),
+    )
+
+
+def _linear(op: Linear, images: int) -> LinearCost:
+    return linear_cost(op.geometry, images, op.parameters)
+
+
+def _setup(program: Program) -> Iterator[EstimateRow]:
+    """Handshake, base OTs in one message each way, one public key for each set of parameters; the commands."""
+    keys = sum(setup_bytes(name) for name in sorted({op.parameters for op in program.linear}))
+    base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES
+    sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
+    received = LENGTH_BYTES + len(to_json(program)) + base
+    yield EstimateRow("session", "setup", "offline", sent, received, 2, RATES["setup"])
+    yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, 0.0)
+
+
+def _offline(program: Program, images: int) -> Iterator[EstimateRow]:
+    """The order of messages of `offline.ClientParty.offline`, to count the turns from sending to receiving."""
+    sending = True  # the command to prepare
+    known: set[int] = set()
+    requested: set[int] = set()
+    for i, op in enumerate(program.operations):
+        if not isinstance(op, Linear):
+            continue
+        sending |= _advance(program, known, requested)
+        cost = _linear(op, images)
+        work = cost.messages_up * RATES["request"] + cost.messages_down * RATES["response"]
+        work += cost.products * RATES["product"]
+        yield EstimateRow(op.name, "linear", "offline", cost.bytes_up, cost.bytes_down, int(sending), work)
+        sending = False
+        known.add(i)
+    for op, layer in _layers(program, images):
+        offline = layer.offline
+        work = (offline.up + offline.down) * RATES["offline byte"]
+        yield EstimateRow(op.name, "activate", "offline", offline.up, offline.down, offline.rounds, work)
+
+
+def _advance(program: Program, known: set[int], requested: set[int]) -> bool:
+    """Add the shares that the client can compute; returns whether requests of linear layers go out."""
+    sent = blocked = False
+    for i, op in enumerate(program.operations):
+        if isinstance(op, Linear):
+            if i not in requested and not blocked and op.inputs[0] in known:
+                requested.add(i)
+                sent = True
+            blocked |= i not in requested
+        elif isinstance(op, Input | Activate) or all(j in known for j in op.inputs):
+            known.add(i)
+    return sent
+
+
+def _online(program: Program, images: int) -> Iterator[EstimateRow]:
+    """One message for the input, the protocol's for every activation, one for the output."""
+    work = sum(_multiply_adds(op) for op in program.linear) * images * RATES["multiply-add"]
+    layers = _layers(program, images)
+    share = work / (len(layers) + 1)  # the server works between the rounds
+    yield EstimateRow(program.input.name, "input", "online", 4 * images * program.input.elements, 0, 0, 0.0)
+    for op, layer in layers:
+        online = layer.online
+        work = images * op.elements * len(op.knots) * RATES["sign test"] + layer.and_gates * RATES["gate"]
+        yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, share + work)
+    yield EstimateRow(
+        program.output.name, "output", "online", 0, 4 * images * program.output.elements, 1, share
+    )
+
+
+def _layers(program: Program, images: int) -> list[tuple[Activate, Cost]]:
+    protocol = relu.by_name(program.relu)
+    return [(op, protocol.cost(op.activation(program.modulus), images)) for op in program.activations]
+
+
+def _multiply_adds(op: Linear) -> int:
+    """For one image."""
+    return op.elements * math.prod(op.geometry.weight_shape[1:])
