@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors.random_circuits import random_circuit
 
+from circa.protocols import kernels
 from circa.protocols.errors import ParameterError
 from circa.protocols.garbling import halfgates
 from circa.protocols.garbling.circuit import Builder
@@ -16,6 +17,15 @@ from circa.protocols.prg import Prg
 
 ONE = np.uint64(1)
 GATES = {"and_": lambda x, y: x & y, "xor": lambda x, y: x ^ y, "inv": lambda x, y: 1 - x}
+
+
+@pytest.fixture(params=["numpy", "installed"], scope="module", autouse=True)
+def engine(request):
+    """Every test with NumPy, which is the definition, and with whatever is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            patch.setattr(kernels, "native", lambda: None)
+        yield
 
 
 def draw_delta(prg):
