@@ -1,6 +1,6 @@
 """The linear rescale alone: y = floor(z / 2^f) up to one unit, no sign test. Implements `Relu`.
 
-Semi-honest. Notation, correctness and the bounds on z: select.py, design.md 5.3; f >= 1, both moduli.
+Semi-honest. Notation, correctness and the bounds on z: truncation.py; f >= 1, both moduli.
 
             sender: z_s; u1                         receiver: z_c, y_c
  offline    p = n_c * u1 by COT;  p_s + p_c = p
@@ -24,7 +24,7 @@ from ..ot import OtPair
 from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes
 from ..prg import Prg
-from . import select
+from . import truncation
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Mask, Residues, Units, arithmetic, as_mask, widen
 from .columns import Column, Columns, blocks, message_size
@@ -58,7 +58,7 @@ class Rescale:
     def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> RescaleSender:
         ar, count = _parameters(act), batch * act.elements
         u1 = ar.uniform_units(prg, count)
-        p_s = select.send_units(ch, ar, ot.sender.extend(count), u1)
+        p_s = truncation.send_units(ch, ar, ot.sender.extend(count), u1)
         return shaped(act, batch, RescaleSender(u1, p_s))
 
     def offline_receiver(
@@ -67,9 +67,9 @@ class Rescale:
         ar, batch = _parameters(act), act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
             raise ParameterError(f"shares of {batch} and {y_c.shape[0]} images")
-        C0, n_c = select.receiver_terms(ar, z_c.reshape(-1))
+        C0, n_c = truncation.receiver_terms(ar, z_c.reshape(-1))
         assert n_c is not None
-        p_c = select.recv_units(ch, ar, ot.receiver.extend(n_c))
+        p_c = truncation.recv_units(ch, ar, ot.receiver.extend(n_c))
         ar.add_(C0, ar.lift(p_c))
         ar.sub_(C0, y_c.reshape(-1))
         return shaped(act, batch, RescaleReceiver(C0, as_mask(n_c)))
@@ -81,7 +81,7 @@ class Rescale:
         kept, z, y = flat(act, batch, material), z_s.reshape(-1), np.empty(z_s.size, np.uint32)
         first = Columns(y.size, _down(ar))
         for rows in blocks(y.size):  # (1)
-            y[rows], D1 = select.sender_terms(ar, z[rows])
+            y[rows], D1 = truncation.sender_terms(ar, z[rows])
             assert D1 is not None
             ar.sub_units_(D1, kept.u1[rows])
             first.put(rows, [ar.reduce_units(D1)])
@@ -89,7 +89,7 @@ class Rescale:
         second = Columns(y.size, _up(ar), ch.recv(message_size(y.size, _up(ar))))  # (2)
         for rows in blocks(y.size):
             ar.add_(y[rows], ar.lift(kept.p_s[rows]))
-            ar.add_(y[rows], select.checked(ar, second.get(rows)[0]))
+            ar.add_(y[rows], truncation.checked(ar, second.get(rows)[0]))
         return y.reshape(z_s.shape)
 
     def online_receiver(self, ch: Channel, act: Activation, material: RescaleReceiver) -> None:
@@ -99,7 +99,7 @@ class Rescale:
         second = Columns(count, _up(ar))
         for rows in blocks(count):  # (2)
             part = rows_of(kept, rows)
-            D1 = select.checked(ar, first.get(rows)[0])
+            D1 = truncation.checked(ar, first.get(rows)[0])
             P = ar.lift(D1 & widen(part.n_c, D1.dtype))
             second.put(rows, [ar.modulus.add(P, part.C0)])
         ch.send(second.data)

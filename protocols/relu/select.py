@@ -1,13 +1,7 @@
 """Select with exact rescale: y = sum_j c_j v_j floor(z_j / 2^f), the bits v_j shared by XOR (design.md 5.3).
 
-Semi-honest. z_j = z - knot_j, c_j = 1 or -1, Q = floor(M / 2^f), o = M/4 rounded down to a multiple of 2^f;
-valid for -o <= z_j < M/2 - o. With n_s = [z_s < M/2] and n_c = [z_c + o < M/2], the shares of z + o in [0,
-M/2) wrap unless both are below M/2, so that
-
-    floor(z / 2^f) = A_c + A_s + Q n_c n_s    up to one unit, always,
-    A_s = floor(z_s / 2^f),   A_c = floor((z_c + o mod M) / 2^f) - o / 2^f - Q.
-
-For f = 0: A_s = z_s, A_c = z_c, and everything with n, Q, u1, u2 below falls away.
+Semi-honest. z_j = z - knot_j, c_j = 1 or -1; A_s, A_c, n_s, n_c, Q and the range of z_j: truncation.py. For
+f = 0, everything with n, Q, u1, u2 falls away.
 
             sender: z_s, b_j; u_j, u1, u2_j         receiver: z_c; y_c, beta_j, beta2_j
  offline    products by COT, the chooser first:     g_j = b_j * (c_j A_c),  h_j = beta_j * (u_j - 2 g_s_j),
@@ -42,14 +36,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..channel import Channel
-from ..errors import CheckFailed
-from ..ot import OtPair, ReceivedCots, SentCots
+from ..ot import OtPair
 from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes, recv_products, send_products
 from ..prg import Prg
-from ..shares import Modulus
 from .arithmetic import Arithmetic, Mask, Residues, Units, as_mask, widen
 from .columns import Column
+from .truncation import checked, receiver_terms, recv_units, send_units, sender_terms
 
 __all__ = [
     "ReceiverTerm",
@@ -58,17 +51,12 @@ __all__ = [
     "SenderTerm",
     "answer",
     "answer_columns",
-    "checked",
     "finish",
     "offline_bytes",
     "opening",
     "opening_columns",
     "prepare_receiver",
     "prepare_sender",
-    "receiver_terms",
-    "recv_units",
-    "send_units",
-    "sender_terms",
     "stored_bytes",
 ]
 
@@ -118,32 +106,6 @@ def answer_columns(ar: Arithmetic, terms: int) -> list[Column]:
     """Message (2): P, then e_j, e2_j for each j."""
     P, bit = Column(ar.modulus.bits, np.dtype(np.uint32)), Column(1, np.dtype(np.uint8))
     return [P] + [bit] * (terms * (2 if ar.shift else 1))
-
-
-# ---- local arithmetic on the shares
-
-
-def offset(modulus: Modulus, shift: int) -> int:
-    """o: a multiple of 2^f next to M/4."""
-    return modulus.value // 4 >> shift << shift
-
-
-def sender_terms(ar: Arithmetic, z_s: Residues) -> tuple[Residues, Units | None]:
-    """A_s, and n_s Q as units."""
-    if not ar.shift:
-        return z_s.copy(), None
-    return z_s >> np.uint32(ar.shift), ar.below_half(z_s)
-
-
-def receiver_terms(ar: Arithmetic, z_c: Residues) -> tuple[Residues, Bits | None]:
-    """A_c and n_c."""
-    modulus, o = ar.modulus, offset(ar.modulus, ar.shift)
-    if not ar.shift:
-        return z_c.copy(), None
-    shifted = modulus.add(z_c, np.full_like(z_c, o))
-    n_c = (shifted < np.uint32((modulus.value + 1) // 2)).astype(np.uint8)
-    constant = (o >> ar.shift) + (modulus.value >> ar.shift)
-    return modulus.sub(shifted >> np.uint32(ar.shift), np.full_like(z_c, constant)), n_c
 
 
 # ---- offline, on flat arrays of `count` elements; rows are the terms j
@@ -288,18 +250,3 @@ def _minus_twice(sub_: Callable[[Any, Any], None], x: Any, y: Any) -> Any:
     sub_(out, y)
     sub_(out, y)
     return out
-
-
-def send_units(ch: Channel, ar: Arithmetic, cots: SentCots, units: Units) -> Units:
-    return ar.as_units(send_products(ch, cots, ar.reduce_units(units).astype(np.uint32), ar.unit_group))
-
-
-def recv_units(ch: Channel, ar: Arithmetic, cots: ReceivedCots) -> Units:
-    return ar.as_units(recv_products(ch, cots, ar.unit_group))
-
-
-def checked(ar: Arithmetic, column: Units) -> Units:
-    """The peer's column, checked."""
-    if not ar.modulus.is_ring and column.size and int(column.max()) >= ar.modulus.value:
-        raise CheckFailed(f"the peer sent a residue that is not below {ar.modulus.value}")
-    return column

@@ -7,7 +7,7 @@ import numpy as np
 from ..shares import Modulus
 from ..sign.window import Window, drelu
 from .arithmetic import Residues, arithmetic
-from .select import receiver_terms, sender_terms
+from .truncation import receiver_terms, sender_terms
 
 __all__ = ["rescaled", "window_relu"]
 
