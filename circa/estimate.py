@@ -1,9 +1,9 @@
-"""What a private inference will cost, from the public program alone: bytes and rounds exactly, seconds roughly.
+"""What a private inference will cost, from the public program alone: exact bytes and rounds, rough seconds.
 
 The rows have the names and phases of a `Report`, and the same bytes and rounds: a test compares the two for
-every protocol and kind of layer. Seconds are a model: bytes over the bandwidth, round trips times the latency,
-and work at the `RATES` that one core reached (benchmarks/README.md). What the parties do at the same time is
-added up as if they took turns, so estimates err on the slow side.
+every protocol and kind of layer. Seconds are a model: bytes over the bandwidth, round trips times the
+latency, and work at the `RATES` that one core reached (benchmarks/README.md). What the parties do at the
+same time is added up as if they took turns, so estimates err on the slow side.
 """
 
 import math
@@ -113,7 +113,7 @@ def _linear(op: Linear, images: int) -> LinearCost:
 
 
 def _setup(program: Program) -> Iterator[EstimateRow]:
-    """Handshake, base OTs in one message each way, one public key for each set of parameters; the commands."""
+    """Handshake, base OTs in one message each way, a public key for each set of parameters, commands."""
     keys = sum(setup_bytes(name) for name in sorted({op.parameters for op in program.linear}))
     base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES
     sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
@@ -123,7 +123,7 @@ def _setup(program: Program) -> Iterator[EstimateRow]:
 
 
 def _offline(program: Program, images: int) -> Iterator[EstimateRow]:
-    """The order of messages of `offline.ClientParty.offline`, to count the turns from sending to receiving."""
+    """In the order of `offline.ClientParty.offline`, to count the turns from sending to receiving."""
     sending = True  # the command to prepare
     known: set[int] = set()
     requested: set[int] = set()
