@@ -4,7 +4,7 @@ Semi-honest. [MLSZP20] Mishra, Lehmkuhl, Srinivasan, Zheng, Popa. Delphi. USENIX
 2020/050, figure 4 and section 4.2; the circuit is `delphi_relu` of garbling/relu_circuits.py.
 
             sender = garbler: z_s                   receiver = evaluator: z_c, y_c
- offline    tables, permute bits p          →       tables; labels of z_c and -y_c by COT under the garbler's delta
+ offline    tables, permute bits p          →       tables; labels of z_c, -y_c by COT
  (1)        labels of z_s                   →       colours s of the circuit's outputs
  (2)                                     ←  s
  output     y_s = s XOR p                           nothing: y_c was chosen offline
@@ -81,8 +81,8 @@ class Delphi:
         if material.permute.shape != (len(z), inner.elements):
             raise ParameterError(f"material of shape {material.permute.shape} for a share of {z_s.shape}")
         garbled.send_layer(ch, circuit, material.circuit, _bits(inner, z))  # (1)
-        l, p = inner.modulus.bits, material.permute
-        s = unpack(recv_array(ch, np.uint8, packed_size(p.size, l)), p.size, l)  # (2)
+        width, p = inner.modulus.bits, material.permute
+        s = unpack(recv_array(ch, np.uint8, packed_size(p.size, width)), p.size, width)  # (2)
         y = s.astype(np.uint32).reshape(p.shape) ^ p
         if y.size and int(y.max()) >= inner.modulus.value:
             raise CheckFailed(f"the peer's colours give a residue that is not below {inner.modulus.value}")

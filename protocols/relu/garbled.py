@@ -82,7 +82,7 @@ def send_layer(ch: Channel, circuit: Circuit, kept: Garbler, bits: Bits) -> None
 
 
 def evaluate_layer(ch: Channel, circuit: Circuit, kept: Evaluator) -> Iterator[tuple[slice, Bits]]:
-    """Receiver: for each part, its elements and the outputs' colours, (batch, outputs, elements of the part)."""
+    """Receiver: for each part, its elements and the colours (batch, outputs, elements of the part)."""
     start = 0
     for material in kept:
         colours = yao.evaluate_online(ch, circuit, material)

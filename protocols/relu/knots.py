@@ -26,7 +26,7 @@ def is_plain(act: Activation) -> bool:
 
 
 def plain(act: Activation) -> Activation:
-    """The plain ReLU on J terms a position. Raises ParameterError where there is no knot, hence no sign test."""
+    """The plain ReLU on J terms a position. Raises ParameterError where there is no knot to test."""
     if not act.knots:
         raise ParameterError("an activation without knots has no sign test: its protocol is `rescale`")
     if is_plain(act):

@@ -166,6 +166,7 @@ def _parameters(act: Activation) -> tuple[Window, Arithmetic]:
         raise ParameterError("the table protocol needs a window, and the ring 2^32")
     if not act.knots:
         raise ParameterError("an activation without knots has no sign test: its protocol is `rescale`")
+    word_type(act.window.bits)  # refuses a window with more bits than a table can have
     return act.window, arithmetic(act.modulus, act.shift)
 
 

@@ -26,6 +26,7 @@ multiples of W. A gain that is no power of two fills a range that m would round 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,14 +36,14 @@ from ..errors import ParameterError
 __all__ = ["MAX_BITS", "MIN_BITS", "MODES", "Window", "drelu", "fault_probability", "positive_probability"]
 
 MODES = ("poszero", "negpass", "balanced")
-MIN_BITS, MAX_BITS = 2, 8  # beyond 8 bits a garbled comparator is the smaller message
+MIN_BITS, MAX_BITS = 2, 16  # a table has at most 8, a garbled comparator any
 
 
 @dataclass(frozen=True)
 class Window:
     """n bits, one gain per channel (or a single one for all), and the fault mode. Public.
 
-    Raises ParameterError for n outside [2, 8], a gain outside [1, 2^31), an unknown mode.
+    Raises ParameterError for n outside [2, 16], a gain outside [1, 2^31), an unknown mode.
     """
 
     bits: int = 6
@@ -80,12 +81,12 @@ class Window:
         a >>= np.uint32(32 - self.bits)
         return a
 
-    def index_c(self, x_c: NDArray[np.uint32]) -> NDArray[np.uint8]:
-        """Receiver: t in [0, 2^n), from shares of shape (batch, channels, positions)."""
+    def index_c(self, x_c: NDArray[np.uint32]) -> NDArray[np.unsignedinteger[Any]]:
+        """Receiver: t in [0, 2^n), uint8 or for n > 8 uint16, from shares (batch, channels, positions)."""
         t = np.multiply(x_c, self._factors(x_c.shape), dtype=np.uint32)
         t += np.uint32(self.delta)
         t >>= np.uint32(32 - self.bits)
-        return t.astype(np.uint8)
+        return t.astype(np.uint8 if self.bits <= 8 else np.uint16)
 
     def _factors(self, shape: Sequence[int]) -> NDArray[np.uint32]:
         if len(shape) != 3 or len(self.gain) not in (1, shape[1]):
