@@ -47,7 +47,7 @@ class TcpChannel:
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._failure: PeerGone | None = None
-        self._closing = False
+        self._closing = self._ended_with_error = False
         self._last_sent = time.monotonic()
         self._drainer = threading.Thread(target=self._drain, name="circa-drain", daemon=True)
         self._drainer.start()
@@ -57,11 +57,16 @@ class TcpChannel:
         if view.nbytes > MAX_MESSAGE:
             raise ParameterError(f"a message of {view.nbytes} bytes exceeds the limit of {MAX_MESSAGE}")
         self.traffic.count_send(view.nbytes)
-        self._send_frame(_DATA, view)
+        try:
+            self._send_frame(_DATA, view)
+        except PeerGone:
+            self._read_last_words()  # the peer may have said why it went
+            raise
 
     def send_error(self, text: str) -> None:
         """Tell the peer why the session ends; never raises."""
-        with suppress(PeerGone):
+        with suppress(PeerGone, RemoteError):
+            self._ended_with_error = True
             self._send_frame(_ERROR, memoryview(text.encode()[:_MAX_ERROR_TEXT]))
 
     def _send_frame(self, kind: int, payload: memoryview) -> None:
@@ -142,8 +147,7 @@ class TcpChannel:
             if kind == _ALIVE and length == 0:
                 continue
             if kind == _ERROR and length <= _MAX_ERROR_TEXT:
-                text = bytes(self._read(length)).decode(errors="replace")
-                raise RemoteError("".join(c if c.isprintable() else "?" for c in text))
+                raise _remote_error(self._read(length))
             if kind != _DATA:
                 raise FramingError(f"a frame of unknown kind {kind}: the peer does not speak this protocol")
             if length != size:
@@ -169,6 +173,27 @@ class TcpChannel:
             done += count
         return buffer
 
+    def _read_last_words(self) -> None:
+        """Raise the peer's error, if one is waiting to be read. At a frame's boundary, by the reading thread."""
+        buffer = b""
+        with suppress(OSError):
+            while len(buffer) < 1 << 20 and (chunk := self._sock.recv(1 << 16)):
+                buffer += chunk
+        while len(buffer) >= HEADER_BYTES:
+            length, kind = _HEADER.unpack_from(buffer)
+            frame, buffer = buffer[HEADER_BYTES : HEADER_BYTES + length], buffer[HEADER_BYTES + length :]
+            if kind == _ERROR and len(frame) == length <= _MAX_ERROR_TEXT:
+                raise _remote_error(frame)
+
+    def _linger(self) -> None:
+        """Closing with unread data would reset the connection, and the peer would never read our error."""
+        deadline = time.monotonic() + min(1.0, self._timeout)
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0 and self._readable.select(left):
+                if not self._sock.recv(1 << 16):
+                    return
+
     def close(self) -> None:
         """Let queued messages leave (for at most the timeout), then close the socket. May be called twice."""
         with self._lock:
@@ -177,8 +202,14 @@ class TcpChannel:
             self._closing = True
             self._wake.notify()
         self._drainer.join(self._timeout)
+        if self._ended_with_error:
+            self._linger()
         self._readable.close()
         self._sock.close()
+
+
+def _remote_error(text: bytes | bytearray) -> RemoteError:
+    return RemoteError("".join(c if c.isprintable() else "?" for c in text.decode(errors="replace")))
 
 
 def parse_address(address: str, default_port: int) -> tuple[str, int]:
