@@ -174,7 +174,7 @@ class TcpChannel:
         return buffer
 
     def _read_last_words(self) -> None:
-        """Raise the peer's error, if one is waiting to be read. At a frame's boundary, by the reading thread."""
+        """Raise the error that the peer sent, if one is waiting. By the reading thread, between frames."""
         buffer = b""
         with suppress(OSError):
             while len(buffer) < 1 << 20 and (chunk := self._sock.recv(1 << 16)):
