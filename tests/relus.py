@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from otpairs import Setup, ot_setups
 
+from circa.protocols.channel import Channel
+from circa.protocols.ot import OtPair
+from circa.protocols.ot.iknp import IknpReceiver, IknpSender
+from circa.protocols.packing import unpack_bits
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Relu
 from circa.protocols.shares import Modulus
@@ -32,6 +36,23 @@ def split_shares(modulus: Modulus, z: NDArray[np.int64], seed: int = 0) -> tuple
         z_c[-at.size :] = modulus.sub(modulus.encode(z.reshape(-1)[-at.size :]), at)
     z_c = z_c.reshape(z.shape)
     return modulus.sub(modulus.encode(z), z_c), z_c
+
+
+def dealt_iknp() -> tuple[Setup, Setup]:
+    """IKNP with its base keys dealt to both parties: only the extensions are on the wire. For counts."""
+    prg = Prg(b"dealt base keys!")
+    deltas = [unpack_bits(prg.bytes(16) | np.uint8(1), 128) for _ in range(2)]
+    keys = [prg.bytes(128 * 2 * 16).reshape(128, 2, 16) for _ in range(2)]
+
+    def party(mine: int) -> Setup:
+        def setup(ch: Channel) -> OtPair:
+            delta = deltas[mine]
+            chosen = keys[mine][np.arange(128), delta]
+            return OtPair(IknpSender(ch, delta, chosen), IknpReceiver(ch, keys[1 - mine]))
+
+        return setup
+
+    return party(0), party(1)
 
 
 @dataclass

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import offline, run, split_shares
+from relus import dealt_iknp, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
-from circa.protocols.ot.iknp import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES
 from circa.protocols.relu import Activation, by_name
 from circa.protocols.relu.material import nbytes
 from circa.protocols.shares import PRIME31, RING32
@@ -37,15 +36,22 @@ def test_rescales(modulus, shift):
     assert np.abs(modulus.decode(y) - (z >> shift)).max() <= 1
 
 
+def test_over_iknp():
+    act = layer(RING32, 8)
+    z_s, z_c = split_shares(RING32, values(act, 1))
+    y = run(RESCALE, act, z_s, z_c, ot_setups("iknp")).y(RING32)
+    np.testing.assert_array_equal(y, RESCALE.simulate(act, z_s, z_c))
+
+
 @pytest.mark.parametrize("modulus", MODULI)
 @pytest.mark.parametrize("shift", [8, 13])
 def test_cost(modulus, shift):
     act = layer(modulus, shift)
     z_s, z_c = split_shares(modulus, values(act, 3))
-    result = run(RESCALE, act, z_s, z_c, ot_setups("iknp"))
-    cost, setup = RESCALE.cost(act, 3), SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES
-    assert result.offline.left.bytes_sent == setup + cost.offline.down
-    assert result.offline.right.bytes_sent == setup + cost.offline.up
+    result, cost = run(RESCALE, act, z_s, z_c, dealt_iknp()), RESCALE.cost(act, 3)
+    assert result.offline.left.bytes_sent == cost.offline.down
+    assert result.offline.right.bytes_sent == cost.offline.up
+    assert result.offline.rounds == cost.offline.rounds
     assert result.online.left.bytes_sent == cost.online.down
     assert result.online.right.bytes_sent == cost.online.up
     assert result.online.rounds == cost.online.rounds == 1

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from otpairs import ot_setups
+from relus import dealt_iknp
 
 from circa.protocols.prg import Prg
 from circa.protocols.sign import table
@@ -14,9 +15,9 @@ from harness import run_pair
 BITS = range(2, 9)
 
 
-def deal(kind, n, b, t):
+def deal(setups, n, b, t):
     """Both parties' material for b of shape (J, count) and indices t, and what the offline phase moved."""
-    left, right = ot_setups(kind)
+    left, right = setups
     return run_pair(
         lambda ch: table.prepare_sender(left(ch), n, b),
         lambda ch: table.prepare_receiver(right(ch), n, t, b.shape[0]),
@@ -45,7 +46,7 @@ def test_shares_of_the_sign(kind, n, J):
     pairs = np.array(rows) if rows else rng.integers(0, N, (4096, 3))
     a, t = pairs[:, 0].astype(np.uint32), pairs[:, 1].astype(np.uint8)
     b = np.stack([(pairs[:, 2] & 1).astype(np.uint8)] + [Prg(b"b" * 16).bits(len(t)) for _ in range(J - 1)])
-    sent, received, transcript = deal(kind, n, b, t)
+    sent, received, transcript = deal(ot_setups(kind), n, b, t)
     assert not transcript.left_sent or kind == "iknp"
     for j in range(J):
         a_j = (a + j) % N
@@ -58,10 +59,9 @@ def test_shares_of_the_sign(kind, n, J):
 @pytest.mark.parametrize("n", [2, 6, 7])
 def test_offline_bytes(n):
     t = np.arange(1000, dtype=np.uint8) % (1 << n)
-    _, _, transcript = deal("iknp", n, np.zeros((2, 1000), np.uint8), t)
-    setup = 64 * 128 + 32  # setup_pair: one message each way
-    assert transcript.left.bytes_sent == setup
-    assert transcript.right.bytes_sent == setup + table.offline_bytes(n, 1000)
+    _, _, transcript = deal(dealt_iknp(), n, np.zeros((2, 1000), np.uint8), t)
+    assert transcript.left.bytes_sent == 0
+    assert transcript.right.bytes_sent == table.offline_bytes(n, 1000)
 
 
 @pytest.mark.parametrize("n", BITS)
@@ -69,7 +69,7 @@ def test_other_rows_look_uniform(n):
     """The rows that the receiver cannot open, for one index and one sign: each half ones, no two alike."""
     count, N = 4096, 1 << n
     t = np.full(count, 1, np.uint8)
-    sent, _, _ = deal("ideal", n, np.zeros((1, count), np.uint8), t)
+    sent, _, _ = deal(ot_setups("ideal"), n, np.zeros((1, count), np.uint8), t)
     E = as_bits(n, table.encrypt(n, np.full(count, 3 % N, np.uint32), sent.tables[0]))
     assert E.shape == (count, N)
     others = np.delete(E, 1, axis=1).astype(np.float64)
@@ -88,7 +88,7 @@ def test_opened_row_hides_the_sign(n):
     t = np.zeros(count, np.uint8)
     for a in (0, 1 << (n - 1)):
         b = Prg(b"uniform choice b").bits((1, count))
-        sent, received, _ = deal("ideal", n, b, t)
+        sent, received, _ = deal(ot_setups("ideal"), n, b, t)
         v = table.decrypt(
             n, table.encrypt(n, np.full(count, a, np.uint32), sent.tables[0]), t, received.masks[0]
         )
