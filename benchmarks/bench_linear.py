@@ -85,7 +85,7 @@ def measure(
 def measure_prototype(
     folder: Path, shape: LinearShape, modulus_name: str, parameters: str, repeats: int
 ) -> Any:
-    """The prototype's times of the same layer (receiver; sender without preparation; preparation), and bytes."""
+    """The prototype's times (receiver, sender without preparation, preparation) and bytes of a layer."""
     sys.path.insert(0, str(folder))
     try:
         protocol: Any = importlib.import_module("protocol")

@@ -180,6 +180,45 @@ def test_every_secret_of_the_sender_comes_from_its_prg_and_none_is_used_twice():
     assert (s != s_others).all()
 
 
+def test_every_response_is_rerandomised(monkeypatch):
+    """c1 carries a fresh u a and a fresh e1: with a constant for one of them, it changes by just that."""
+    weights, r = data(DENSE, 1, RING32)
+    _, _, transcript = run(he, [(DENSE, weights, r)], RING32)
+    chosen = context(B4096, RING32.value)
+    drop, polynomials, drawn = chosen.drop, [], []
+
+    def keep(ciphertext):
+        polynomials.append(chosen.words(ciphertext)[1, 0].astype(np.int64))
+        drop(ciphertext)
+
+    def fixed(name, constant):
+        """The c1, modulo the first prime, of two responses with a constant for what the sampler draws."""
+        polynomials.clear(), drawn.clear()
+        sample = getattr(he, name)
+
+        def replaced(*arguments):
+            drawn.append(sample(*arguments))
+            return constant
+
+        with monkeypatch.context() as patch:
+            patch.setattr(he, name, replaced)
+            respond(transcript.right_sent, b"seed of a sender", weights)
+        return list(polynomials)
+
+    monkeypatch.setattr(chosen, "drop", keep)
+    respond(transcript.right_sent, b"seed of a sender", weights)
+    whole = list(polynomials)
+    assert (whole[0] != whole[1]).mean() > 0.99
+    for full, bare, error in zip(
+        whole, fixed("centred_binomial", np.zeros(4096, np.int64)), drawn, strict=True
+    ):
+        np.testing.assert_array_equal((full - bare - error) % chosen.primes[0], 0)
+    assert (drawn[0] != drawn[1]).any()
+    for full, bare in zip(whole, fixed("ternary", np.eye(1, 4096, dtype=np.int64)[0]), strict=True):
+        assert (full != bare).mean() > 0.99
+    assert (drawn[0] != drawn[1]).any()
+
+
 @pytest.mark.parametrize("end", ["lowest", "highest"])
 @pytest.mark.parametrize("parameters", ["B4096", "A8192"])
 @pytest.mark.parametrize("modulus", MODULI.values(), ids=MODULI)

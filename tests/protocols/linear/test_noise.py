@@ -7,7 +7,6 @@ import pytest
 
 from circa.protocols.errors import ParameterError
 from circa.protocols.linear.noise import (
-    MARGIN,
     check_margin,
     choose_parameters,
     decryption_bounds,
@@ -17,7 +16,7 @@ from circa.protocols.linear.noise import (
 )
 from circa.protocols.linear.parameters import A8192, B4096, ParameterSet, parameter_set
 from circa.protocols.linear.samplers import centred_binomial, signed_uniform, ternary
-from circa.protocols.linear.seal import context
+from circa.protocols.linear.seal import Context, context
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.prg import Prg
 from circa.protocols.shares import PRIME31, RING32
@@ -65,12 +64,13 @@ def test_parameters_follow_the_margin():
     with pytest.raises(ParameterError, match="A8192"):
         check_margin(B4096, RING32, large)
     # the norm at which the choice changes is that of the bound, to within one weight
-    most = (2.0 ** (71 - MARGIN) - 2 * 21 * 4096 - 1) / 21.5
+    most = (2.0 ** (71 - 40) - 2 * 21 * 4096 - 1) / 21.5
     row = np.full((1, 1 << 12, 1, 1), int(most) >> 12)
     row[0, 0] += int(most) - row.sum()
-    assert flood_margin(B4096, RING32, row) >= MARGIN
+    check_margin(B4096, RING32, row)
     row[0, 0] += 1
-    assert flood_margin(B4096, RING32, row) < MARGIN
+    with pytest.raises(ParameterError, match="circuit privacy"):
+        check_margin(B4096, RING32, row)
 
 
 def test_parameters_follow_the_kernel():
@@ -86,6 +86,10 @@ def test_parameter_sets_keep_to_the_security_limits():
         ParameterSet("X", 4096, (47, 60), 17, seal_checks=False)
     with pytest.raises(ParameterError, match="B4096"):
         parameter_set("C1024")
+    with pytest.raises(
+        AssertionError, match="security"
+    ):  # SEAL's own check counts the 17 bits of the last prime
+        Context(ParameterSet("X", 4096, (46, 60), 17, seal_checks=True), RING32.value)
 
 
 def test_ternary_is_uniform():
