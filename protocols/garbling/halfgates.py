@@ -75,13 +75,19 @@ def encode(zero: ZeroLabels, delta: Labels, bits: Bits) -> ActiveLabels:
 
 
 def garble(
-    circuit: Circuit, garbler: ZeroLabels, fixed: Bits, evaluator: ZeroLabels, delta: Labels, tweak: int
+    circuit: Circuit,
+    garbler: ZeroLabels,
+    fixed: Bits,
+    evaluator: ZeroLabels,
+    delta: Labels,
+    tweak: int,
+    out: Tables | None = None,
 ) -> tuple[Tables, ZeroLabels]:
-    """Garbler: the tables to send and the outputs' zero labels.
+    """Garbler: the tables to send, in `out` where it is given, and the outputs' zero labels.
 
     `garbler` and `evaluator` hold the zero labels of those inputs, `fixed` the values of the fixed ones.
     2·ANDs·instances tweaks from `tweak` on are used. Raises ParameterError where a shape does not fit the
-    circuit or lsb(Δ) is 0.
+    circuit or lsb(Δ) is 0. Large fresh arrays cost page faults: who garbles image after image reuses `out`.
     """
     if not int(delta[0]) & 1:
         raise ParameterError("the free-XOR offset must have lowest bit 1")
@@ -90,7 +96,8 @@ def garble(
         raise ParameterError(
             f"expected fixed bits of shape {(circuit.fixed_inputs, instances)}, got {fixed.shape}"
         )
-    tables = np.empty((circuit.ands, 2, instances, 2), np.uint64)
+    tables = np.empty((circuit.ands, 2, instances, 2), np.uint64) if out is None else out
+    _check_tables(circuit, tables, instances)
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
     fast = kernels.native()
     if fast is None:
@@ -123,10 +130,7 @@ def evaluate(
 ) -> ActiveLabels:
     """Evaluator: the outputs' active labels. Raises ParameterError where a shape does not fit the circuit."""
     instances = _instances(circuit, garbler.blocks, evaluator.blocks)
-    if tables.shape != (circuit.ands, 2, instances, 2):
-        raise ParameterError(
-            f"expected tables of shape {(circuit.ands, 2, instances, 2)}, got {tables.shape}"
-        )
+    _check_tables(circuit, tables, instances)
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
     fast = kernels.native()
     if fast is None:
@@ -291,3 +295,9 @@ def _instances(circuit: Circuit, garbler: Labels, evaluator: Labels) -> int:
         if blocks.shape != (wires, instances, 2):
             raise ParameterError(f"expected labels of shape {(wires, instances, 2)}, got {blocks.shape}")
     return instances
+
+
+def _check_tables(circuit: Circuit, tables: Tables, instances: int) -> None:
+    shape = (circuit.ands, 2, instances, 2)
+    if tables.shape != shape:
+        raise ParameterError(f"expected tables of shape {shape}, got {tables.shape}")

@@ -86,9 +86,11 @@ def garble_offline(
         prg.bytes(batch * SEED_BYTES).reshape(batch, -1), np.tile(cots.delta, (batch, 1))
     )
     permute = np.empty((batch, circuit.outputs.size, instances), np.uint8)
+    tables = np.empty((circuit.ands, 2, instances, 2), np.uint64)
     for image, tweak in enumerate(_tweaks(circuit, cots.tweak, batch, instances)):
         own = _zero_labels(circuit, material.seeds[image], instances)
-        tables, outputs = garble(circuit, own, fixed[image], ZeroLabels(K[image]), cots.delta, tweak)
+        peers = ZeroLabels(K[image])
+        _, outputs = garble(circuit, own, fixed[image], peers, cots.delta, tweak, out=tables)
         send_array(ch, tables)  # (1)
         permute[image] = outputs.permute_bits()
     return material, permute

@@ -152,6 +152,9 @@ def test_inputs_are_not_changed():
     copies = own.blocks.copy(), peers.blocks.copy()
     tables, _ = garble(circuit, own, no_bits(4), peers, delta, 0)
     table_copy = tables.copy()
+    room = np.zeros_like(tables)
+    assert garble(circuit, own, no_bits(4), peers, delta, 0, out=room)[0] is room
+    assert np.array_equal(room, tables)
     evaluate(circuit, ActiveLabels(own.blocks), ActiveLabels(peers.blocks), tables, 0)
     for before, after in zip([*copies, table_copy], [own.blocks, peers.blocks, tables], strict=True):
         assert np.array_equal(before, after)
@@ -169,6 +172,8 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(ParameterError, match="lowest bit 1"):
         garble(circuit, one, no_bits(4), one, delta & ~ONE, 0)
     tables, _ = garble(circuit, one, no_bits(4), one, delta, 0)
+    with pytest.raises(ParameterError, match="expected tables of shape"):
+        garble(circuit, one, no_bits(4), one, delta, 0, out=tables[:, :, :3])
     active = encode(one, delta, np.ones((1, 4), np.uint8))
     with pytest.raises(ParameterError, match="expected tables of shape"):
         evaluate(circuit, active, active, tables[:, :, :3], 0)
