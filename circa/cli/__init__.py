@@ -2,7 +2,7 @@
 
 import typer
 
-from . import convert, demo, infer, serve
+from . import bench, convert, demo, infer, serve
 
 __all__ = ["app"]
 
@@ -17,3 +17,4 @@ app.command()(demo.demo)
 app.command()(convert.convert)
 app.command()(serve.serve)
 app.command()(infer.infer)
+app.add_typer(bench.app, name="bench")

@@ -1,0 +1,279 @@
+"""`circa bench`: measurements that a user can repeat."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from circa.errors import ParameterError
+
+from .console import Json, emit, err, out, reporting, track
+
+if TYPE_CHECKING:
+    from circa.bench.peers import Peer
+    from circa.bench.rows import Row
+    from circa.bench.suite import Result
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Measure costs, beside other systems where asked for.", no_args_is_help=True)
+peers_app = typer.Typer(help="The environments of other systems.", no_args_is_help=True)
+app.add_typer(peers_app, name="peers")
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Install missing peers without asking.")]
+
+
+@app.command()
+def relu(
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ReLU protocol, may be repeated; all of them by default: delphi, circa-sign,"
+            " circa-stochastic, circa, window-garbled, table."
+        ),
+    ] = None,
+    elements: Annotated[int, typer.Option(help="ReLUs in the layer.")] = 1 << 16,
+    bits: Annotated[
+        str, typer.Option(help="Window bits n, comma-separated: 2 to 8, window-garbled 2 to 16.")
+    ] = "4,5,6,8",
+    truncate: Annotated[str, typer.Option(help="Circa's truncated bits k, comma-separated.")] = "12,17",
+    shift: Annotated[
+        str,
+        typer.Option(
+            help="Bits of the exact rescale, comma-separated; 0 is the ReLU alone, as the papers count it."
+        ),
+    ] = "0",
+    repeats: Annotated[int, typer.Option(help="Repetitions after one that warms up.")] = 5,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Measure this system too: crypten or spu; may be repeated.")
+    ] = None,
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Also as two processes over TCP; --peer implies it.")
+    ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw relu_cost.png and relu_cost.svg in this folder.")
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """What a ReLU costs: every protocol and every k or n, stored, sent and computed, in one run.
+
+    Everything is per ReLU. Both roles run in one process, one at a time: bytes are counted on their channel
+    and must equal the protocol's formula, time is processor time without waiting, both parties added.
+    """
+    with reporting(as_json):
+        from circa.bench import figure as figures
+        from circa.bench import suite
+        from circa.bench.cases import RELUS, grid
+        from circa.bench.peers.environments import by_name
+
+        cases = grid(
+            protocol or RELUS,
+            elements,
+            _numbers(bits, "--bits"),
+            _numbers(truncate, "--truncate"),
+            _numbers(shift, "--shift"),
+        )
+        peers = [by_name(name) for name in dict.fromkeys(peer or ())]
+        if figure is not None:
+            figures.check()
+        for one in peers:
+            _provide(one, yes, as_json)
+        with track("measuring", as_json) as progress:
+            result = suite.run(cases, repeats, peers, loopback, progress)
+        paths = figures.draw(result.rows, figure) if figure is not None else []
+        if as_json:
+            emit({**result.to_dict(), "figures": [str(path) for path in paths]})
+        else:
+            _print(result, paths)
+    if not result.agrees:
+        raise typer.Exit(1)
+
+
+@peers_app.command("install")
+def install_peer(name: Annotated[str, typer.Argument(help="crypten or spu.")], as_json: Json = False) -> None:
+    """Make (or make anew) the environment of a peer, in ~/.cache/circa/peers or under CIRCA_PEERS."""
+    with reporting(as_json):
+        from circa.bench.peers.environments import by_name
+
+        folder = _install(by_name(name), as_json)
+        if as_json:
+            emit({"peer": name, "folder": str(folder)})
+        else:
+            out.print(f"installed {name} in {folder}")
+
+
+@peers_app.command("list")
+def list_peers(as_json: Json = False) -> None:
+    """Which peers there are, where they belong, and whether they are installed."""
+    with reporting(as_json):
+        from circa.bench.peers import PEERS
+        from circa.bench.peers.environments import folder, is_installed
+
+        found = [
+            {"peer": peer.name, "folder": str(folder(peer)), "installed": is_installed(peer)}
+            for peer in PEERS.values()
+        ]
+        if as_json:
+            emit({"peers": found})
+            return
+        for entry in found:
+            state = "installed" if entry["installed"] else "not installed"
+            out.print(f"{entry['peer']:8s} {state:14s} {entry['folder']}", highlight=False, soft_wrap=True)
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError(f"{option} takes integers separated by commas, got '{text}'") from None
+
+
+def _provide(peer: "Peer", yes: bool, quiet: bool) -> None:
+    """Install a peer that is missing, if the user agrees."""
+    from circa.bench.peers import PeerError
+    from circa.bench.peers.environments import folder, is_installed
+
+    if is_installed(peer):
+        return
+    if not yes:
+        question = f"{peer.name} is not installed. Install it in {folder(peer)}?"
+        if quiet or not sys.stdin.isatty() or not typer.confirm(question, err=True):
+            raise PeerError(
+                f"{peer.name} is not installed: run `circa bench peers install {peer.name}`, or pass --yes"
+            )
+    _install(peer, quiet)
+
+
+def _install(peer: "Peer", quiet: bool) -> Path:
+    from circa.bench.peers.environments import install
+
+    if quiet:
+        return install(peer)
+    with err.status(f"installing {peer.name} (its own Python environment; may download a lot)"):
+        return install(peer)
+
+
+def _print(result: "Result", paths: list[Path]) -> None:
+    where, settings = result.environment, result.settings
+    out.print(
+        f"{where['cpu']}, {where['cores']} cores, native kernels"
+        f" {'on' if where['native_kernels'] else 'off'}; {settings['elements']:,} ReLUs,"
+        f" {settings['repeats']} repetitions; everything per ReLU",
+        style="dim",
+    )
+    out.print(_bytes_table(result.rows))
+    out.print(_time_table(result.rows))
+    for row in result.rows:
+        if agreement := row.more.get("agreement"):
+            verdict = "agrees" if agreement["agrees"] else "[bold red]DOES NOT AGREE[/]"
+            difference = f"{agreement['largest_difference']:.3g}, bound {agreement['bound']:.3g}"
+            out.print(
+                f"{row.label} {row.modulus}: {escape(row.assumes)}; {verdict} with"
+                f" {agreement['with_protocol']} (largest difference {difference})",
+                highlight=False,
+            )
+    for path in paths:
+        out.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _bytes_table(rows: "list[Row]") -> Table:
+    table = Table(
+        title="bytes",
+        title_justify="left",
+        caption="↑ client to server, ↓ server to client; × less than delphi, stored by the client",
+        header_style="",
+    )
+    table.add_column("protocol")
+    for name in (
+        "mod",
+        "f",
+        "ANDs",
+        "tables",
+        "stored\nclient",
+        "stored\nserver",
+        "offline\n↑",
+        "offline\n↓",
+        "online\n↑",
+        "online\n↓",
+        "rounds",
+        "× less\ntables",
+        "× less\nstored",
+        "× less\nonline",
+    ):
+        table.add_column(name, justify="right")
+    for row in rows:
+        ratios = row.ratios or {}
+        table.add_row(
+            row.label,
+            row.modulus if row.modulus.startswith("2^") else "prime",
+            _number(row.shift),
+            _number(row.and_gates),
+            _number(row.table_bytes),
+            _number(row.client_stored_bytes),
+            _number(row.server_stored_bytes),
+            *_directions(row.offline_bytes_up, row.offline_bytes_down, row.offline_bytes),
+            *_directions(row.online_bytes_up, row.online_bytes_down, row.online_bytes),
+            _number(row.online_rounds),
+            _number(ratios.get("table_bytes")),
+            _number(ratios.get("client_stored_bytes")),
+            _number(ratios.get("online_bytes")),
+        )
+    return table
+
+
+def _time_table(rows: "list[Row]") -> Table:
+    table = Table(
+        title="microseconds of processor time, both parties",
+        title_justify="left",
+        caption="over loopback: wall time of two processes",
+        header_style="",
+    )
+    table.add_column("protocol")
+    for name in (
+        "f",
+        "garble",
+        "evaluate",
+        "offline",
+        "online",
+        "min-max",
+        "M ReLU/s",
+        "loopback\noffline",
+        "loopback\nonline",
+        "× faster\nonline",
+    ):
+        table.add_column(name, justify="right")
+    for row in rows:
+        low, high = row.online_us_min, row.online_us_max
+        table.add_row(
+            row.label,
+            _number(row.shift),
+            _number(row.garble_us),
+            _number(row.evaluate_us),
+            _number(row.offline_us),
+            _number(row.online_us),
+            f"{_number(low)}-{_number(high)}",
+            _number((row.relus_per_second or 0) / 1e6),
+            _number(row.loopback_offline_us),
+            _number(row.loopback_online_us),
+            _number((row.ratios or {}).get("online_us")),
+        )
+    return table
+
+
+def _directions(up: float | None, down: float | None, both: float | None) -> tuple[str, str]:
+    """A peer's bytes are known for both directions together only."""
+    if up is None and both is not None:
+        return _number(both), "(both)"
+    return _number(up), _number(down)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) or value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
