@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from circa.exact import ExactLinear, engines, layer
+from circa.exact import ExactLinear, layer
+from circa.exact.bytes import available, by_bytes
 from circa.program import Linear
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.shares import PRIME31, RING32, Modulus
@@ -37,7 +38,7 @@ LAYERS = {
     "fully connected 512->1000": LinearShape.fully_connected(512, 1000),
     "fully connected 4096->4096": LinearShape.fully_connected(4096, 4096),
 }
-ENGINES = {"fastest": engines.engine(), "float32": engines.float32, "float64": None}
+WAYS = {"fastest": by_bytes, "doubles": lambda *_: None}
 
 
 def median(function: Callable[[], object], repeats: int) -> float:
@@ -67,8 +68,8 @@ def measure(
             repeats,
         )
     x = rng.integers(0, modulus.value, (1, *g.input_shape), dtype=np.uint32)
-    for arithmetic, engine in ENGINES.items():
-        layer.engine = lambda engine=engine: engine  # type: ignore[assignment]
+    for arithmetic, way in WAYS.items():
+        layer.by_bytes = way  # type: ignore[assignment]
         exact = ExactLinear(op, weight, None, modulus)
         seconds = median(lambda exact=exact: exact(x), repeats)  # type: ignore[misc]
         yield {
@@ -94,7 +95,7 @@ def main() -> None:
     setting = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "vnni": ENGINES["fastest"] is engines.int8,
+        "bytes": available(),
         "commit": commit,
     }
     for threads in arguments.threads:

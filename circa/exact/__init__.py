@@ -1,8 +1,9 @@
-"""Linear layers exact modulo M: W x + bias on residues, by convolutions of digits that round nothing.
+"""Linear layers exact modulo M: W x + bias on residues, by convolutions that round nothing.
 
+layer.py      ExactLinear, one layer: chooses the way
+doubles.py    float64 on whole residues: runs everywhere
+bytes.py      8-bit integers, where the processor multiplies them exactly: two to three times as fast
 digits.py     residues and weights as digits in base 256
-engines.py    convolutions of digits: 8-bit integers (VNNI, AMX), float32; which of them this machine has
-layer.py      ExactLinear: puts the sums together modulo M
 """
 
 from .layer import ExactLinear

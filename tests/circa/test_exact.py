@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from programs import geometry
 
 from circa.errors import ParameterError
-from circa.exact import ExactLinear, engines
+from circa.exact import ExactLinear
+from circa.exact import bytes as bytes_
+from circa.exact import layer as layers_of
+from circa.exact.bytes import by_bytes
 from circa.exact.digits import EXACT, digit_planes, split_weight
+from circa.exact.doubles import by_doubles
 from circa.program import Linear
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.shares import PRIME31, RING32, Modulus
@@ -20,16 +24,12 @@ from circa.protocols.shares import PRIME31, RING32, Modulus
 MODULI = [RING32, PRIME31]
 
 
-@pytest.fixture(params=["fastest", "int8", "float32", "float64"])
+@pytest.fixture(params=["fastest", "doubles"])
 def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way to compute, one after the other; `float64` is what is left when no engine is exact."""
+    """What this machine chooses, and what every machine can do."""
     name: str = request.param
-    candidate = {"int8": engines.int8, "float32": engines.float32, "float64": None}.get(
-        name, engines.engine()
-    )
-    if candidate is not None and engines._try(candidate) is None:
-        pytest.skip(f"{name} is not exact on this machine")
-    monkeypatch.setattr("circa.exact.layer.engine", lambda: candidate)
+    if name == "doubles":
+        monkeypatch.setattr(layers_of, "by_bytes", lambda *_: None)
     return name
 
 
@@ -158,24 +158,22 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         ExactLinear(op, np.zeros((3, 2, 3, 3), np.int64), np.zeros(2, np.int64), RING32)
 
 
-def test_the_library_error_that_the_check_at_construction_finds() -> None:
-    """One channel a group, stride (1, 2), output of width 1: oneDNN shifts rows, and the layer must not."""
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_where_onednn_is_wrong(batch: int) -> None:
+    """One channel a group, stride (1, 2), output of width 1: it shifts rows, and the layer must not."""
     op = layer((2, 4, 3), 4, 2, stride=(1, 2), groups=2)
     rng = np.random.default_rng(0)
     weight = rng.integers(-2, 3, op.geometry.weight_shape)
-    x = rng.integers(0, 1 << 32, (3, 2, 4, 3), dtype=np.uint32)
+    x = rng.integers(0, 1 << 32, (batch, 2, 4, 3), dtype=np.uint32)
     np.testing.assert_array_equal(
         ExactLinear(op, weight, None, RING32)(x), reference(op, weight, None, x, RING32)
     )
 
 
-def test_a_wrong_engine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(g: LinearShape, weight: NDArray[np.int64]) -> engines.Convolution:
-        convolve = engines.float32(g, weight)
-        return lambda digits: convolve(digits) + 1
-
-    assert engines._try(wrong) is None
-    monkeypatch.setattr("circa.exact.layer.engine", lambda: wrong)
+def test_a_wrong_convolution_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        layers_of, "by_bytes", lambda g, w, m: lambda x: by_doubles(g, w, m)(x) + np.uint32(1)
+    )
     op = layer((3, 5, 5), 2, 3)
     rng = np.random.default_rng(0)
     weight = rng.integers(-9, 9, op.geometry.weight_shape)
@@ -185,11 +183,42 @@ def test_a_wrong_engine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_an_engine_that_this_torch_lacks_is_not_used() -> None:
-    def missing(g: LinearShape, weight: NDArray[np.int64]) -> engines.Convolution:
+@pytest.mark.parametrize("fault", ["missing", "saturating"])
+def test_a_machine_without_exact_bytes(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    def missing(g: LinearShape, weight: NDArray[np.int64], padding: tuple[int, int]) -> Any:
         raise AttributeError("no such operator")
 
-    assert engines._try(missing) is None
+    def saturating(g: LinearShape, weight: NDArray[np.int64], padding: tuple[int, int]) -> Any:
+        convolve = real(g, weight, padding)
+        return lambda digits: convolve(digits).clamp(-(1 << 23), 1 << 23)
+
+    real = bytes_._convolution
+    bytes_.available.cache_clear()
+    monkeypatch.setattr(bytes_, "_convolution", {"missing": missing, "saturating": saturating}[fault])
+    try:
+        assert not bytes_.available()
+        assert by_bytes(geometry((3, 5, 5), 2, 3), np.ones((2, 3, 3, 3), np.int64), RING32) is None
+    finally:
+        bytes_.available.cache_clear()
+
+
+def test_the_way_depends_on_the_weights() -> None:
+    if not bytes_.available():
+        pytest.skip("this machine has no exact 8-bit convolution")
+    g = geometry((64, 4, 4), 2, 3)
+    shape = g.weight_shape
+    assert by_bytes(g, np.full(shape, 100), RING32) is not None
+    assert by_bytes(g, np.full(shape, 32767), RING32) is None
+
+
+def test_weights_beyond_float64_are_refused() -> None:
+    g = LinearShape(1 << 20, 1, 1, 1)
+    with pytest.raises(ParameterError, match="1-norm"):
+        by_doubles(LinearShape(1 << 10, 64, 64, 1, (64, 64)), np.full((1, 1 << 10, 64, 64), -32768), RING32)
+    op = Linear("fc", (0,), (1,), 0, geometry=g, weight_bits=0)
+    x = np.full((1, 1 << 20), 0xFFFFFFFF, np.uint32)
+    y = ExactLinear(op, np.full((1, 1 << 20, 1, 1), -32768), None, RING32)(x)
+    assert y.item() == (1 << 35) % (1 << 32)
 
 
 @given(st.integers(1, 300), st.integers(1, 15), st.integers(0, 2**32))
