@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-SOURCES := $(shell find circa/ models protocols -type f -not -path '*/__pycache__/*')
+SOURCES := $(shell find circa/ models protocols -type f -not -path '*/__pycache__/*' -not -name '*.so')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint install dev bench clean
+.PHONY: help demo test test-slow lint install dev kernels bench clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,6 +35,7 @@ $(VENV)/.dependencies: pyproject.toml constraints.txt
 
 # A normal install, as a user has it: the package alone again when a source changed.
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	rm -f protocols/_kernels*.so  # of a bare run: a wheel would take it instead of a new one
 	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
 	touch $@
 
@@ -44,6 +45,10 @@ dev:  ## editable install in .venv-dev, and the links circa/{protocols,models} f
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/python -m pip --quiet install -c constraints.txt scikit-build-core nanobind cmake ninja
 	.venv-dev/bin/python -m pip --quiet install -c constraints.txt --no-build-isolation --editable '.[dev]'
+
+kernels:  ## the native kernels beside their sources, for bare runs in the checkout (PYTHONPATH)
+	cmake -S protocols/native -B build/bare -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE=$(shell which $(PYTHON))
+	cmake --build build/bare && cp build/bare/_kernels*.so protocols/
 
 bench: install  ## the kernels against NumPy, one JSON line each
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_native.py

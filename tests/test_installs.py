@@ -42,20 +42,9 @@ def pip(*arguments: str | Path, **env: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory) -> Path:
-    """The files that git does not ignore, as a clone of the next commit would have them."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(tree, tmp_path_factory) -> Path:
+def wheel(clone, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--wheel-dir", folder, tree)
+    pip("wheel", "--wheel-dir", folder, clone)
     return next(folder.glob("*.whl"))
 
 
@@ -100,28 +89,22 @@ def test_a_normal_install(wheel, elsewhere, tmp_path):
     assert check(tmp_path / "site", elsewhere) == kernels(wheel)
 
 
-def test_an_editable_install(tree, wheel, elsewhere, tmp_path):
-    pip("install", "--target", tmp_path / "site", "--editable", tree)
+def test_an_editable_install(clone, wheel, elsewhere, tmp_path):
+    pip("install", "--target", tmp_path / "site", "--editable", clone)
     assert check(tmp_path / "site", elsewhere) == kernels(wheel)
 
 
-def test_an_install_without_a_compiler(tree, elsewhere, tmp_path):
+def test_an_install_without_a_compiler(clone, elsewhere, tmp_path):
     """The build fails, is tried again without CMake, and installs what NumPy can do."""
-    pip(
-        "install",
-        "--target",
-        tmp_path / "site",
-        tree,
-        CXX="/nonexistent/c++",
-        SKBUILD_BUILD_DIR=str(tmp_path / "b"),
-    )
+    broken = {"CXX": "/nonexistent/c++", "SKBUILD_BUILD_DIR": str(tmp_path / "build")}
+    pip("install", "--target", tmp_path / "site", clone, **broken)
     assert not list((tmp_path / "site").rglob("_kernels*.so"))
     assert check(tmp_path / "site", elsewhere) == "numpy"
 
 
-def test_a_source_archive(tree, wheel, elsewhere, tmp_path):
+def test_a_source_archive(clone, wheel, elsewhere, tmp_path):
     """It holds what a build needs: a wheel made from the archive alone works."""
-    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, tree)
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, clone)
     archive = next(tmp_path.glob("*.tar.gz"))
     with tarfile.open(archive) as members:
         assert not [name for name in members.getnames() if ".so" in name or "/circa/protocols" in name]
