@@ -2,7 +2,7 @@
 
 import typer
 
-from . import bench, convert, demo, infer, serve
+from . import bench, check, convert, demo, estimate, infer, serve
 
 __all__ = ["app"]
 
@@ -15,6 +15,9 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(convert.convert)
+app.command()(check.check)
+app.command()(estimate.estimate)
+app.command()(estimate.summary)
 app.command()(serve.serve)
 app.command()(infer.infer)
 app.add_typer(bench.app, name="bench")
