@@ -38,10 +38,10 @@ def test_private_inference_on_real_images(shared: Path, build: object) -> None:
     assert callable(build)
     model, calibration, x = build(shared)
     converted = circa.convert(model, calibration)
-    with circa.Server(converted, port=0) as server, circa.connect(server.address, keep_shares=True) as session:
-        session.prepare(IMAGES)
-        private = session.infer(x)
-        shares = session.last_shares
+    with circa.Server(converted, port=0) as server, circa.connect(server.address, keep_shares=True) as client:
+        client.prepare(IMAGES)
+        private = client.infer(x)
+        shares = client.last_shares
     assert torch.equal(private, converted(x, client_shares=shares))
     with torch.no_grad():
         plain = model(x)
