@@ -153,10 +153,14 @@ class Circa:
 
     def online_receiver(self, ch: Channel, act: Activation, material: CircaReceiver) -> None:
         act, ar = self._parameters(act)
-        size, modulus = material.a.size, act.modulus
+        if material.a.shape[1:] != (act.elements,):
+            raise ParameterError(
+                f"material of shape {material.a.shape} for a layer of {act.elements} elements"
+            )
+        size, modulus, circuit = material.a.size, act.modulus, self.test.circuit(act)
         first = Columns(size, _down(ar), ch.recv(message_size(size, _down(ar))))  # (1)
         v = material.permute.copy()
-        for at, colours in garbled.evaluate_layer(ch, self.test.circuit(act), material.circuit):
+        for at, colours in garbled.evaluate_layer(ch, circuit, material.circuit, act.elements):
             v[:, at] ^= garbled.words(colours, modulus.bits)
         if int(v.max()) >= modulus.value:
             raise CheckFailed(f"the peer's circuit gives a share that is not below {modulus.value}")

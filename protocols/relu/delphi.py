@@ -92,7 +92,7 @@ class Delphi:
         act, circuit = _parameters(act)
         s = [
             garbled.words(colours, act.modulus.bits)
-            for _, colours in garbled.evaluate_layer(ch, circuit, material.circuit)  # (1)
+            for _, colours in garbled.evaluate_layer(ch, circuit, material.circuit, act.elements)  # (1)
         ]
         send_array(ch, pack(np.concatenate(s, axis=1), act.modulus.bits))  # (2)
 

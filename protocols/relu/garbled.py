@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..channel import Channel
+from ..errors import ParameterError
 from ..garbling import yao
 from ..garbling.circuit import Circuit
 from ..ot import OtPair
@@ -81,8 +82,18 @@ def send_layer(ch: Channel, circuit: Circuit, kept: Garbler, bits: Bits) -> None
         yao.send_online(ch, circuit, material, bits[:, :, at])
 
 
-def evaluate_layer(ch: Channel, circuit: Circuit, kept: Evaluator) -> Iterator[tuple[slice, Bits]]:
-    """Receiver: for each part, its elements and the colours (batch, outputs, elements of the part)."""
+def evaluate_layer(
+    ch: Channel, circuit: Circuit, kept: Evaluator, elements: int
+) -> Iterator[tuple[slice, Bits]]:
+    """Receiver: for each part, its elements and the colours (batch, outputs, elements of the part).
+
+    Raises ParameterError, before anything is received, where the material is of another circuit or layer.
+    """
+    found = sum(material.tables.shape[3] for material in kept)
+    if found != elements or any(material.tables.shape[1] != circuit.ands for material in kept):
+        raise ParameterError(
+            f"garbled circuits of {found} elements, for another circuit or {elements} elements"
+        )
     start = 0
     for material in kept:
         colours = yao.evaluate_online(ch, circuit, material)

@@ -112,7 +112,8 @@ class WindowGarbled:
         kept, count = flat(act, batch, material.select), batch * act.elements
         columns = select.opening_columns(ar, J)
         first = Columns(count, columns, ch.recv(message_size(count, columns)))  # (1)
-        colours = [part for _, part in garbled.evaluate_layer(ch, window_sign(window.bits), material.circuit)]
+        circuit, elements = window_sign(window.bits), J * act.elements
+        colours = [part for _, part in garbled.evaluate_layer(ch, circuit, material.circuit, elements)]
         v = _by_term(np.concatenate(colours, axis=2), J)
         second = Columns(count, select.answer_columns(ar, J))
         for rows in blocks(count):  # (2)
