@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from circa import container, fixed
+from circa.device import DeviceProgram
 from circa.exact import ExactLinear
 from circa.program import Program
 from circa.simulate import chunk_size, exact, simulate
@@ -46,36 +47,60 @@ class ConvertedModel(nn.Module):
         generator: torch.Generator | None = None,
         stochastic: bool = True,
     ) -> Tensor:
-        """Output for a batch of real inputs (batch, *input shape): float64 (batch, *output shape).
+        """Output for a batch of real inputs (batch, *input shape): float64 (batch, *output shape), on x's
+        device.
 
         What a private inference returns, its random faults included. client_shares (for every activation by
         name, uint32 (batch, channels, positions)) repeats a session's; without them they are drawn, from
-        `generator` (torch's default one if None). stochastic=False computes the fixed-point network without
-        sign faults instead. Runs a bounded number of images at a time, so any batch fits.
+        `generator` (a generator of x's device; torch's default one if None). stochastic=False computes the
+        fixed-point network without sign faults instead. Runs a bounded number of images at a time, so any
+        batch fits.
 
         Raises InputError as `encode` does.
         """
         residues = self.encode(x)
-        source: Mapping[str, Residues] | np.random.Generator
-        if client_shares is None:
-            seed = torch.randint(1 << 62, (), generator=generator).item() if stochastic else 0
-            source = np.random.Generator(np.random.SFC64(int(seed)))
-        else:
-            source = client_shares
+        run = self._on_host if x.device.type == "cpu" else self._on_device
+        return torch.from_numpy(
+            self.decode(run(residues, x.device, client_shares, generator, stochastic))
+        ).to(x.device)
+
+    def _on_host(
+        self,
+        residues: Residues,
+        device: torch.device,
+        client_shares: Mapping[str, Residues] | None,
+        generator: torch.Generator | None,
+        stochastic: bool,
+    ) -> Residues:
+        drawn: np.random.Generator | None = None
+        if client_shares is None and stochastic:
+            drawn = np.random.Generator(np.random.SFC64(int(torch.randint(1 << 62, (), generator=generator))))
         outputs = []
-        step = chunk_size(self.program)
-        for start in range(0, len(residues), step):
-            part = slice(start, start + step)
+        for part in _chunks(len(residues), chunk_size(self.program)):
             if not stochastic:
                 outputs.append(exact(self.program, self.linear, residues[part]))
-                continue
-            shares = (
-                source
-                if isinstance(source, np.random.Generator)
-                else {name: share[part] for name, share in source.items()}
-            )
-            outputs.append(simulate(self.program, self.linear, residues[part], shares))
-        return torch.from_numpy(self.decode(np.concatenate(outputs)))
+            else:
+                shares = drawn or {name: share[part] for name, share in (client_shares or {}).items()}
+                outputs.append(simulate(self.program, self.linear, residues[part], shares))
+        return np.concatenate(outputs)
+
+    def _on_device(
+        self,
+        residues: Residues,
+        device: torch.device,
+        client_shares: Mapping[str, Residues] | None,
+        generator: torch.Generator | None,
+        stochastic: bool,
+    ) -> Residues:
+        program = DeviceProgram(self.program, self.weights, device)
+        outputs = []
+        for part in _chunks(len(residues), 8 * chunk_size(self.program)):
+            x = torch.from_numpy(residues[part].astype(np.int64)).to(device)
+            shares: Mapping[str, Residues] | torch.Generator | None = generator
+            if client_shares is not None:
+                shares = {name: share[part] for name, share in client_shares.items()}
+            outputs.append(program.run(x, shares, stochastic).cpu().numpy().astype(np.uint32))
+        return np.concatenate(outputs)
 
     def encode(self, x: Tensor) -> Residues:
         """Real inputs (batch, *input shape) as residues. Raises InputError for anything else
@@ -101,6 +126,10 @@ class ConvertedModel(nn.Module):
             f"{len(program.operations)} operations, {len(program.linear)} linear layers,"
             f" {program.relus} sign tests, relu={program.relu!r}, modulus={program.modulus.value}"
         )
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def _array(x: Tensor) -> NDArray[Any]:

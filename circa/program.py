@@ -6,7 +6,7 @@ index; the last one is the output. Three interpreters run a program: the simulat
 client (offline, on its own shares).
 
 `shape` is an operation's output for one image, without the batch. `frac_bits` is the scale: a value v
-stands for the real number v * 2^-frac_bits. Only activations, `Rescale` and `Mul` talk to the peer;
+stands for the real number v * 2^-frac_bits. Only activations and `Mul` talk to the peer;
 `Linear` has an offline phase; all other operations are linear over the shares and local.
 """
 
@@ -76,7 +76,8 @@ class Linear(Operation):
 
 @dataclass(frozen=True)
 class Activate(Operation):
-    """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales.
+    """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales. Without
+    knots it is the shift alone.
 
     The first dimension of `shape` holds the channels. `window` belongs to the ring protocols,
     `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale.
@@ -190,6 +191,10 @@ class Program:
     @property
     def activations(self) -> tuple[Activate, ...]:
         return tuple(op for op in self.operations if isinstance(op, Activate))
+
+    def protocol(self, op: Activate) -> str:
+        """The name of the protocol that runs an activation: one without knots has no sign test to run."""
+        return self.relu if op.knots else "rescale"
 
     @property
     def relus(self) -> int:

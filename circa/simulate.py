@@ -20,11 +20,11 @@ from circa.local import run_local
 from circa.program import Activate, Input, Linear, Program
 from circa.protocols import relu
 
-__all__ = ["chunk_size", "exact", "simulate"]
+__all__ = ["chunk_size", "exact", "given_share", "last_uses", "simulate"]
 
 Residues = NDArray[np.uint32]
 Watch = Callable[[int, Residues], None]
-LIVE_BYTES = 1 << 26  # of residues alive at a time; a layer's temporaries are a few times as much
+LIVE_BYTES = 1 << 23  # of residues alive at a time: what the caches hold
 
 
 def simulate(
@@ -40,15 +40,15 @@ def simulate(
     them. watch: called with the index and the value of every operation, in order. Raises ParameterError where
     a share is missing or has another shape or dtype.
     """
-    protocol = relu.by_name(program.relu)
 
     def activate(op: Activate, z: Residues) -> Residues:
+        protocol = relu.by_name(program.protocol(op))
         act = op.activation(program.modulus)
         z = z.reshape(act.shape(z.shape[0]))
         if isinstance(client_shares, np.random.Generator):
             z_c = client_shares.integers(0, program.modulus.value, z.shape, dtype=np.uint32)
         else:
-            z_c = _given(client_shares, op.name, z.shape)
+            z_c = given_share(client_shares, op.name, z.shape)
         return protocol.simulate(act, program.modulus.sub(z, z_c), z_c)
 
     return _run(program, linear, x, activate, watch)
@@ -62,7 +62,7 @@ def exact(
 
     def activate(op: Activate, z: Residues) -> Residues:
         signed = modulus.decode(z)
-        total = np.zeros_like(signed)
+        total = np.zeros_like(signed) if op.knots else signed >> op.shift
         for knot, coef in zip(op.knots, op.coefs, strict=True):
             total += coef * (np.maximum(signed - knot, 0) >> op.shift)
         return modulus.encode(total)
@@ -72,7 +72,7 @@ def exact(
 
 def chunk_size(program: Program) -> int:
     """How many images to run at a time, so that the live residues stay within LIVE_BYTES."""
-    last_use = _last_use(program)
+    last_use = last_uses(program)
     live = peak = 0
     for i, op in enumerate(program.operations):
         live += op.elements
@@ -88,7 +88,7 @@ def _run(
     activate: Callable[[Activate, Residues], Residues],
     watch: Watch | None,
 ) -> Residues:
-    last_use = _last_use(program)
+    last_use = last_uses(program)
     values: dict[int, Residues] = {}
     for i, op in enumerate(program.operations):
         operands = [values[j] for j in op.inputs]
@@ -109,11 +109,13 @@ def _run(
     return value
 
 
-def _last_use(program: Program) -> dict[int, int]:
+def last_uses(program: Program) -> dict[int, int]:
+    """For every operation that is read: the index of the last one that reads it."""
     return {j: i for i, op in enumerate(program.operations) for j in op.inputs}
 
 
-def _given(shares: Mapping[str, Residues], name: str, shape: tuple[int, ...]) -> Residues:
+def given_share(shares: Mapping[str, Residues], name: str, shape: tuple[int, ...]) -> Residues:
+    """shares[name]; raises ParameterError where it is missing or does not fit."""
     if name not in shares:
         raise ParameterError(f"no client share for activation {name}")
     share = shares[name]

@@ -42,19 +42,26 @@ def test_the_file_is_small_and_the_order_of_weights_is_free(path: Path) -> None:
     assert container.load(path)[1].keys() == arrays.keys()
 
 
-@pytest.mark.parametrize("bits", [7, 15, 31, 40])
-def test_the_narrowest_integers_hold_the_extremes(tmp_path: Path, bits: int) -> None:
+@pytest.mark.parametrize("low", [-128, -129, -32768, -32769, -(1 << 31)])
+@pytest.mark.parametrize("high", [127, 128, 32767, 32768, (1 << 31) - 1])
+def test_the_narrowest_integers_hold_the_extremes(tmp_path: Path, low: int, high: int) -> None:
     program = residual()
-    arrays = weights(program)
-    values = np.array([-(1 << bits), (1 << bits) - 1, 0, 1])
-    if bits < 32:
-        arrays["conv1.bias"] = values
+    arrays = weights(program) | {"conv1.bias": np.array([low, high, 0, 1])}
+    container.save(tmp_path / "m", program, arrays)
+    np.testing.assert_array_equal(container.load(tmp_path / "m")[1]["conv1.bias"], [low, high, 0, 1])
+
+
+@pytest.mark.parametrize("value", [1 << 31, -(1 << 31) - 1])
+def test_a_bias_beyond_half_the_modulus_is_refused(tmp_path: Path, value: int) -> None:
+    program = residual()
+    arrays = weights(program) | {"conv1.bias": np.array([value, 0, 0, 0])}
+    with pytest.raises(ParameterError, match=r"conv1\.bias: values beyond"):
         container.save(tmp_path / "m", program, arrays)
-        np.testing.assert_array_equal(container.load(tmp_path / "m")[1]["conv1.bias"], values)
-    else:
-        arrays["conv1.bias"] = values
-        with pytest.raises(ParameterError, match=r"conv1\.bias: values beyond"):
-            container.save(tmp_path / "m", program, arrays)
+
+
+def test_the_checksum_tells_parts_apart() -> None:
+    first = container._digest({"format": "1", "library": "xprogram", "program": "y"}, {})
+    assert first != container._digest({"format": "1", "library": "x", "program": "programy"}, {})
 
 
 def rewrite(path: Path, change: Callable[[dict[str, str], dict[str, Any]], None], sign: bool = False) -> None:
@@ -103,6 +110,7 @@ def test_every_truncation_is_found(path: Path) -> None:
         (lambda m, t: m.update(program=m["program"].replace('"conv1"', '"conv7"')), "checksum"),
         (lambda m, t: t["conv1.weight"].__setitem__(0, 1), "checksum"),
         (lambda m, t: t.pop("fc.bias"), "checksum"),
+        (lambda m, t: t.update({"fc.weight": t["fc.weight"].view(np.uint8)}), "checksum"),
         (lambda m, t: t.update({"fc.weight": t["fc.weight"].astype(np.int16)}), "checksum"),
         (lambda m, t: t.update({"fc.weight": t["fc.weight"].reshape(16, 3, 1, 1)}), "checksum"),
     ],

@@ -95,7 +95,7 @@ def op(i: int, **fields: Any) -> Callable[[dict[str, Any]], None]:
         (lambda d: d["operations"][2]["window"].update(bits=40), r"relu1\): window: .*40"),
         (lambda d: d["operations"][2]["window"].update(gain=[1, 2]), "relu1: .*2 gains for 4 channels"),
         (op(2, shift=40), "relu1: .*40"),
-        (op(3, stop=[2, 6, 7]), "short.slice: "),
+        (op(3, stop=[2, 6, 7], shape=[2, 6, 7]), r"short.slice: \[0:7:1\] of 6"),
         (op(3, step=[1, 1]), "short.slice: it needs one start"),
         (op(4, padding=[1, 1, 0, 0]), "short.pad: it needs two amounts"),
         (op(4, padding=[1, 1, 0, 0, 0, -1]), "short.pad: a negative amount"),
@@ -109,6 +109,11 @@ def op(i: int, **fields: Any) -> Callable[[dict[str, Any]], None]:
         (op(7, inputs=[6, 2]), "cat: operands of different scales"),
         (op(10, kernel=[9, 2]), "pool: kernel"),
         (op(10, stride=[0, 1]), "pool: kernel"),
+        (op(10, padding=[2, 0], shape=[4, 6, 2]), "pool: kernel"),
+        (op(0, frac_bits=63), "input: 63 fractional bits"),
+        (op(0, limit=0), "input: a limit of 0"),
+        (op(0, limit=1 << 30), "input: a limit of"),
+        (op(1, weight_bits=32, frac_bits=40), "conv1: 32 weight bits"),
         (op(11, shape=[15]), "flatten: 15 elements cannot hold 16"),
     ],
 )
@@ -146,3 +151,12 @@ def test_ten_thousand_operations_are_allowed() -> None:
         b.add(Scale, f"s{i}", i, factor=-1)
     program: Program = b.program()
     assert from_json(to_json(program)) == program
+
+
+def test_a_description_that_is_too_long_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = to_json(residual())
+    monkeypatch.setattr("circa.description.MAX_BYTES", len(data))
+    assert from_json(data) == residual()
+    monkeypatch.setattr("circa.description.MAX_BYTES", len(data) - 1)
+    with pytest.raises(ParameterError, match=f"{len(data)} bytes; at most"):
+        from_json(data)
