@@ -43,9 +43,8 @@ class Axis:
         rank = np.searchsorted(kept, reads)
         stride = int(rank[1, 0]) if self.outputs > 1 else 1
         dilation = int(rank[0, 1]) if self.kernel > 1 else 1
-        if not np.array_equal(
-            rank, i * stride + tap * dilation
-        ):  # the gaps are irregular: cut only the end off
+        if not np.array_equal(rank, i * stride + tap * dilation):
+            # the gaps are irregular: cut only the end off
             kept, stride, dilation = np.arange(int(reads.max()) + 1), self.stride, self.dilation
         inside = (kept >= self.before) & (kept < self.before + self.size)
         if not inside.any():

@@ -85,7 +85,7 @@ class Cut:
         if self.whole:
             return 0, self.axis.size, 0
         first = tile * self.outputs * self.axis.stride - self.axis.before
-        start = min(max(first, 0), self.axis.size)
+        start = max(first, 0)
         return start, max(min(first + self.data, self.axis.size), start), start - first
 
     def made(self, tile: int) -> slice:
@@ -234,9 +234,8 @@ def _cheapest(
         area = images * (cut.pitch * columns.pitch)
         overhang = max(cut.before * columns.pitch + columns.before, cut.after * columns.pitch + columns.after)
         read = (cut.data - 1) * columns.pitch + columns.data - 1 + overhang
-        last = (images - 1) * (cut.pitch * columns.pitch) + max(
-            read, cut.reach * columns.pitch + columns.reach
-        )
+        made = cut.reach * columns.pitch + columns.reach
+        last = (images - 1) * (cut.pitch * columns.pitch) + max(read, made)
         room = parameters.degree - 1 - (channels - 1) * area - last
         most = np.minimum(room // (channels * area) + 1, shape.out_channels)
         fits = room >= 0
