@@ -173,8 +173,8 @@ def _online(program: Program, images: int) -> Iterator[EstimateRow]:
 
 
 def _layers(program: Program, images: int) -> list[tuple[Activate, Cost]]:
-    protocol = relu.by_name(program.relu)
-    return [(op, protocol.cost(op.activation(program.modulus), images)) for op in program.activations]
+    acts = [(op, op.activation(program.modulus)) for op in program.activations]
+    return [(op, relu.by_name(program.protocol(op)).cost(act, images)) for op, act in acts]
 
 
 def _multiply_adds(op: Linear) -> int:

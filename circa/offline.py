@@ -26,6 +26,7 @@ from circa.protocols.channel import Channel
 from circa.protocols.linear.he import LinearReceiver, LinearSender, Prepared
 from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.prg import Prg
+from circa.protocols.relu import Relu
 
 from .local import run_local
 from .program import Activate, Input, Linear, Program
@@ -62,11 +63,13 @@ class ClientParty:
 
     def __init__(self, ch: Channel, program: Program, report: Report, prg: Prg, keep_shares: bool = False):
         self.ch, self.program, self.report, self.prg = ch, program, report, prg
-        self.relu = relu.by_name(program.relu)
         self._keep_shares = keep_shares
         with report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=True)
             self._linear = _receivers(ch, program)
+
+    def relu(self, op: Activate) -> Relu:
+        return relu.by_name(self.program.protocol(op))
 
     def offline(self, count: int, progress: Progress) -> ClientMaterial:
         """Make material for `count` images."""
@@ -112,7 +115,7 @@ class ClientParty:
                 flat = (count, act.channels, act.positions)
                 z_c, y_c = shares[op.inputs[0]].reshape(flat), shares[i].reshape(flat)
                 with self.report.operation(ch, op, "offline"):
-                    materials.append(self.relu.offline_receiver(ch, self._ot, act, z_c, y_c, self.prg))
+                    materials.append(self.relu(op).offline_receiver(ch, self._ot, act, z_c, y_c, self.prg))
                 done += 1
         progress("", steps, steps)
         kept = tuple(shares[op.inputs[0]] for op in program.activations) if self._keep_shares else ()
@@ -124,10 +127,12 @@ class ServerParty:
 
     def __init__(self, ch: Channel, program: Program, prepared: Mapping[str, Prepared], prg: Prg):
         self.ch, self.program, self.prg = ch, program, prg
-        self.relu = relu.by_name(program.relu)
         self._prepared = prepared
         self._ot: OtPair = setup_pair(ch, prg, first=False)
         self._linear = _senders(ch, program, prg)
+
+    def relu(self, op: Activate) -> Relu:
+        return relu.by_name(self.program.protocol(op))
 
     def offline(self, count: int) -> ServerMaterial:
         """Make material for `count` images, in step with the client."""
@@ -137,7 +142,7 @@ class ServerParty:
             for op in program.linear
         )
         activations = tuple(
-            self.relu.offline_sender(ch, self._ot, op.activation(program.modulus), count, self.prg)
+            self.relu(op).offline_sender(ch, self._ot, op.activation(program.modulus), count, self.prg)
             for op in program.activations
         )
         return ServerMaterial(masks, activations)

@@ -35,7 +35,8 @@ def client_online(party: ClientParty, material: ClientMaterial, x: Residues) -> 
         send_array(ch, program.modulus.sub(x, material.input_share))  # (1)
     for op, kept in zip(program.activations, material.activations, strict=True):
         with report.operation(ch, op, "online"):
-            party.relu.online_receiver(ch, op.activation(program.modulus), kept)  # (2)
+            act = op.activation(program.modulus)
+            party.relu(op).online_receiver(ch, act, kept)  # (2)
     with report.measure(ch, program.output.name, "output", "online"):
         y_s = recv_residues(ch, material.output_share.shape, program.modulus)  # (3)
     return program.modulus.add(material.output_share, y_s)
@@ -59,7 +60,7 @@ def server_online(
         elif isinstance(op, Activate):
             act = op.activation(program.modulus)
             z_s = operands[0].reshape(count, act.channels, act.positions)
-            y_s = party.relu.online_sender(ch, act, z_s, next(activations))  # (2)
+            y_s = party.relu(op).online_sender(ch, act, z_s, next(activations))  # (2)
             values[i] = y_s.reshape(count, *op.shape)
         else:
             values[i] = run_local(op, operands, program.modulus)

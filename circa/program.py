@@ -76,8 +76,8 @@ class Linear(Operation):
 
 @dataclass(frozen=True)
 class Activate(Operation):
-    """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales. Without
-    knots it is the shift alone.
+    """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales.
+    Without knots it is the shift alone.
 
     The first dimension of `shape` holds the channels. `window` belongs to the ring protocols,
     `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale.

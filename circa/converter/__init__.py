@@ -1,12 +1,12 @@
 """A trained PyTorch network to an integer program: trace, fold, calibrate, quantise, check.
 
-capture     torch.export on a copy            lower      ATen operations to `graph`: rules_*, advice
-fold        batch normalisation and factors   maximum    max-pooling as ReLUs
-calibrate   ranges                            scales     fractional bits
-windows     the sign test's gains             quantise   integers
-verify      the self-check                    convert    all of it
+capture     torch.export on a copy            lower       ATen operations to `graph`: rules_*, advice
+fold        batch normalisation and factors   maximum     max-pooling as ReLUs
+calibrate   ranges                            scales      fractional bits
+windows     the sign test's gains             quantise    integers
+verify      the self-check                    conversion  all of it
 """
 
-from .convert import convert
+from .conversion import convert
 
 __all__ = ["convert"]

@@ -5,6 +5,8 @@ __all__ = ["advice"]
 LAST = "if it is the model's last operation, leave it out and apply it to the decoded result"
 SMOOTH = "it is not piecewise linear; train with nn.ReLU, nn.ReLU6 or nn.Hardtanh instead"
 
+COMPARISONS = ("gt.", "ge.", "lt.", "le.", "eq.", "ne.", "sign.")
+
 # By the beginning of the ATen name; the first that fits.
 ADVICE: tuple[tuple[str, str, str], ...] = (
     ("softmax", "exponentials and a division", LAST),
@@ -49,6 +51,11 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("minimum", "a minimum of two values", "use b - F.relu(b - a)"),
     ("embedding", "a look-up by the input's value", "do it on the client, before the model"),
     ("index", "indices that are lists or depend on the input", "use slices"),
+    ("native_dropout", "dropout that is active in eval mode", "pass training=self.training to F.dropout"),
+    *(
+        (name, "a comparison that depends on the input", "use F.relu, slices and constants")
+        for name in COMPARISONS
+    ),
     ("where", "a choice by the input's value", "use nn.ReLU"),
     ("lstm", "a recurrent network", "use convolutions"),
     ("gru", "a recurrent network", "use convolutions"),

@@ -24,6 +24,7 @@ __all__ = [
     "Node",
     "Pad",
     "Pool",
+    "Rescale",
     "Reshape",
     "Scale",
     "Slice",
@@ -103,6 +104,11 @@ class Activate(Node):
     knots: tuple[float, ...] = (0.0,)
     coefs: tuple[int, ...] = (1,)
     rescale: bool = True
+
+
+@dataclass(eq=False)
+class Rescale(Node):
+    """The same value with fewer fractional bits: costs a round trip, but no sign test."""
 
 
 @dataclass(eq=False)
@@ -230,6 +236,8 @@ def compute(node: Node, operands: list[Tensor]) -> Tensor:
             return x[(slice(None), *(slice(*bound) for bound in bounds))]
         case Reshape():
             return x.reshape(n, *node.shape)
+        case Rescale():
+            return x
         case Scale():
             return x * node.factor
         case Add():

@@ -23,9 +23,9 @@ from .graph import Node
 from .scales import Scales
 from .windows import choose_window
 
-__all__ = ["Quantised", "SignTest", "quantise"]
+__all__ = ["WINDOWED", "Quantised", "SignTest", "quantise"]
 
-WINDOWED = ("table", "window-garbled")
+WINDOWED = ("table", "window-garbled")  # protocols with a window; the others truncate
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def emit(
             emit_linear(node, common, result, scales)
         case graph.Activate():
             emit_activation(node, common, result, ranges, scales, test)
+        case graph.Rescale():
+            emit_rescale(node, common, result, scales)
         case graph.Pool():
             # An average is the sum read with more fractional bits: the factor that follows adds them here.
             if len(readers[node]) == 1 and (shift := halvings(readers[node][0])):
@@ -169,6 +171,15 @@ def emit_activation(
         coefs=node.coefs,
     )
     result.append(node, operation)
+
+
+def emit_rescale(node: graph.Rescale, common: dict[str, Any], result: Quantised, scales: Scales) -> None:
+    """An activation without a sign test."""
+    shift = scales.frac_bits[node.inputs[0]] - scales.frac_bits[node]
+    if not shift:
+        result.place[node] = result.place[node.inputs[0]]
+        return
+    result.append(node, program.Activate(**common, shift=shift, window=None, knots=(), coefs=()))
 
 
 def emit_scale(node: graph.Scale, common: dict[str, Any], result: Quantised, scales: Scales) -> None:

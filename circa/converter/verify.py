@@ -104,7 +104,7 @@ def check_program(model: ConvertedModel, place: dict[Node, int], scales: Scales,
         values[i] = torch.from_numpy(decoded.astype(np.float64) * 2.0 ** -operations[i].frac_bits)
 
     residues = model.encode(calibration)
-    if all(op.window is not None for op in model.program.activations):
+    if all(op.window is not None for op in model.program.activations if op.knots):
         generator = np.random.Generator(np.random.SFC64(0))
         simulate(model.program, model.linear, residues, generator, watch)
     else:

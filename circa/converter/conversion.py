@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from circa.errors import ConversionError, ParameterError
 from circa.model import ConvertedModel
+from circa.protocols.relu import modulus_for
 from circa.protocols.shares import PRIME31, RING32, Modulus
+from circa.protocols.sign.window import MODES
 
 from .calibrate import calibrate, check_batch
 from .capture import capture, inference_copy, try_out
@@ -14,7 +16,7 @@ from .fold import fold
 from .graph import topological
 from .lower import lower
 from .maximum import expand_maxima
-from .quantise import SignTest, quantise
+from .quantise import WINDOWED, SignTest, quantise
 from .scales import Wanted, choose_scales
 from .verify import check_network, check_program
 
@@ -25,7 +27,7 @@ def convert(
     model: nn.Module,
     calibration: Tensor,
     *,
-    modulus: str | Modulus = "ring",
+    modulus: str | Modulus | None = None,
     relu: str = "table",
     bits: int = 6,
     mode: str = "balanced",
@@ -41,15 +43,15 @@ def convert(
     """Convert a trained network for private inference. The model itself is not changed.
 
     calibration: a batch of typical inputs as the model takes them, float (batch, ...); 100 to 1,000 of
-    them. relu: name of the ReLU protocol. Window protocols: `bits` n, fault `mode`, one window per channel
-    or per layer, `margin` on the calibrated ranges; published ones: `truncate_bits` k. Fractional bits of
-    the input, the activations and the weights are lowered where a range needs it. progress(step, done,
-    total) is called as the work goes on.
+    them. relu: name of the ReLU protocol. modulus: "ring", "prime", or the one that the protocol is meant
+    for. Window protocols: `bits` n, fault `mode`, one window per channel or per layer, `margin` on the
+    calibrated ranges; published ones: `truncate_bits` k. Fractional bits of the input, the activations and
+    the weights are lowered where a range needs it. progress(step, done, total) is called as the work goes on.
 
     Raises ConversionError listing every part of the model that does not convert, CalibrationError for
     calibration data or ranges that do not fit, ParameterError for another argument out of range.
     """
-    ring = resolve(modulus)
+    chosen = resolve(modulus, relu)
     if not 1.0 <= margin <= 16.0:
         raise ParameterError(f"a margin lies in [1, 16], not {margin}")
     for name, value, low, high in (
@@ -60,6 +62,8 @@ def convert(
     ):
         if not low <= value <= high:
             raise ParameterError(f"{name} lies in [{low}, {high}], not {value}")
+    if mode not in MODES:
+        raise ParameterError(f"unknown fault mode {mode!r}; modes: {', '.join(MODES)}")
     report = progress or (lambda step, done, total: None)
 
     check_batch(calibration)
@@ -74,9 +78,11 @@ def convert(
     check_network(exported, nodes, calibration)
     ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
 
-    scales = choose_scales(nodes, ranges, Wanted(ring, margin, input_bits, activation_bits, weight_bits))
+    nodes, scales = choose_scales(
+        output, ranges, Wanted(chosen, margin, input_bits, activation_bits, weight_bits)
+    )
     test = SignTest(relu, bits, mode, margin, per_channel, truncate_bits)
-    quantised = quantise(nodes, ranges, scales, ring, test)
+    quantised = quantise(nodes, ranges, scales, chosen, test)
     names = tuple(labels or ())
     if names and len(names) != result[0].numel():
         raise ConversionError(f"{len(names)} labels for {result[0].numel()} outputs")
@@ -87,10 +93,17 @@ def convert(
     return converted
 
 
-def resolve(modulus: str | Modulus) -> Modulus:
-    if isinstance(modulus, Modulus):
-        return modulus
-    named = {"ring": RING32, "prime": PRIME31}
-    if modulus not in named:
+def resolve(modulus: str | Modulus | None, relu: str) -> Modulus:
+    """The modulus of the shares. Raises ParameterError for an unknown one, and where the protocol needs
+    another.
+    """
+    own = modulus_for(relu)
+    if relu == "rescale":
+        raise ParameterError("relu 'rescale' has no sign test: choose another protocol")
+    named = {None: own, "ring": RING32, "prime": PRIME31}
+    chosen = modulus if isinstance(modulus, Modulus) else named.get(modulus)
+    if chosen is None:
         raise ParameterError(f'modulus is "ring" or "prime", not {modulus!r}')
-    return named[modulus]
+    if relu in WINDOWED and not chosen.is_ring:
+        raise ParameterError(f"relu {relu!r} needs the ring: a window is a remainder mod 2^m")
+    return chosen
