@@ -1,8 +1,8 @@
 """The figure of `circa bench relu`: what a ReLU stores and takes, against the bits its sign test ignores.
 
-Four panels. Above the client's storage, below the time of the online phase, both logarithmic. Left the
-published family against k, the truncated bits; right the window protocols against n, the bits that are left;
-Delphi, which has neither parameter, is the dashed line through both.
+Four panels: above the client's storage, below the time of the online phase. Left, linear, the published
+family against k, the truncated bits; right, logarithmic, the window protocols against n, the bits that are
+left. Delphi, which has neither parameter, is the dashed line through both.
 """
 
 import importlib.util
@@ -63,11 +63,15 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
         "svg.hashsalt": "circa",
     }
     with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(2, 2, figsize=(8, 6), sharey="row", sharex="col")
+        figure, axes = pyplot.subplots(2, 2, figsize=(8.5, 6), sharex="col")
         for (value, label), pair in zip(_VALUES, axes, strict=True):
             _panel(pair[0], published, lines, value, "k")
             _panel(pair[1], windowed, lines, value, "n")
             pair[0].set_ylabel(label)
+            pair[0].set_ylim(bottom=0)
+            pair[1].set_yscale("log")
+            for axis in pair:
+                axis.yaxis.set_major_formatter(lambda y, _: f"{y:,.6g}")
         axes[1, 0].set_xlabel("truncated bits k")
         axes[1, 1].set_xlabel("bits of the window n")
         axes[0, 0].set_title("Circa as published", loc="left")
@@ -91,14 +95,13 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _panel(axis: Any, series: dict[str, list[Row]], lines: dict[str, Row], value: str, by: str) -> None:
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}" if y >= 1 else f"{y:g}")
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
     for name, row in lines.items():
         y, dash = getattr(row, value), "--" if name == BASELINE else ":"
         axis.axhline(y, color=_COLOURS[name], linestyle=dash, linewidth=1.2, label=_legend(name))
-        axis.annotate(_number(y), (1, y), (-2, 2), **_NOTE, ha="right", xycoords=axis.get_yaxis_transform())
+        place = (1, y), (-2, 2 if name == BASELINE else -8)
+        axis.annotate(_number(y), *place, **_NOTE, ha="right", xycoords=axis.get_yaxis_transform())
     for name, rows in series.items():
         points = sorted(rows, key=lambda row: getattr(row, by) or 0)
         if not points:
