@@ -27,6 +27,8 @@ from circa.program import (
     Scale,
     Slice,
 )
+from circa.protocols.linear.parameters import parameter_set
+from circa.protocols.relu import by_name
 
 __all__ = ["MAX_ELEMENTS", "MAX_FRAC_BITS", "MAX_OPERATIONS", "check_program", "infer"]
 
@@ -78,10 +80,10 @@ def infer(op: Operation, operands: Sequence[Operation]) -> tuple[Shape, int]:
 
 
 def check_program(program: Program) -> None:
-    """Every operation has the shape and the scale that its operands give it, within the limits.
+    """Every operation has the shape and the scale that its operands give it, within the limits, and
+    parameters that its protocol takes.
 
-    Raises ParameterError naming the first operation that does not. Activations are built, so that their own
-    checks run too.
+    Raises ParameterError naming the first operation of which that is not so.
     """
     ops = program.operations
     if len(ops) > MAX_OPERATIONS:
@@ -102,11 +104,13 @@ def check_program(program: Program) -> None:
             op.frac_bits == frac_bits,
             f"says {op.frac_bits} fractional bits, its operands give {frac_bits}",
         )
-        if isinstance(op, Activate):
-            try:
-                op.activation(program.modulus)
-            except ParameterError as error:
-                raise ParameterError(f"operation {op.name}: {error}") from None
+        try:
+            if isinstance(op, Activate):
+                by_name(program.protocol(op)).cost(op.activation(program.modulus), 1)
+            elif isinstance(op, Linear):
+                parameter_set(op.parameters)
+        except ParameterError as error:
+            raise ParameterError(f"operation {op.name}: {error}") from None
 
 
 def _linear(op: Linear, x: Operation) -> Shape:

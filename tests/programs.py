@@ -70,7 +70,7 @@ def residual(modulus: Modulus = RING32, bits: int = 6, **fields: Any) -> Program
     x = b.add(Pool, "pool", x, kernel=(2, 2), stride=(1, 1), frac_bits=11)
     x = b.add(Reshape, "flatten", x, shape=(16,))
     b.add(Linear, "fc", x, geometry=geometry((16, 1, 1), 3), weight_bits=7)
-    return b.program(modulus, **fields)
+    return b.program(modulus, **({"relu": "table" if modulus.is_ring else "circa"} | fields))
 
 
 def weights(program: Program, seed: int = 0, bound: int = 40) -> dict[str, NDArray[np.int64]]:

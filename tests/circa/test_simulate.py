@@ -1,5 +1,6 @@
 """The simulator: equal to the protocol's arithmetic on both shares, and its law is the sign test's."""
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from circa.errors import InputError, ParameterError
 from circa.exact import ExactLinear
 from circa.local import run_local
 from circa.model import ConvertedModel
-from circa.program import Activate, Input, Linear, Program
+from circa.program import Activate, Input, Linear, Program, Reshape, Slice
 from circa.protocols import relu
 from circa.protocols.shares import RING32
 from circa.protocols.sign.window import Window, positive_probability
-from circa.simulate import chunk_size, exact, simulate
+from circa.simulate import chunk_size, exact, last_uses, simulate
 
 
 def build(program: Program, seed: int = 0) -> ConvertedModel:
@@ -170,6 +171,20 @@ def test_watch_sees_every_value() -> None:
     out = exact(model.program, model.linear, x, lambda i, value: seen.update({i: value.shape}))
     assert seen == {i: (2, *op.shape) for i, op in enumerate(model.program.operations)}
     assert out.shape == (2, 3)
+
+
+def test_values_are_freed_after_their_last_reader() -> None:
+    model = build(residual())
+    program = model.program
+    alive: dict[int, Any] = {}
+    viewed = {j for op in program.operations if isinstance(op, Reshape | Slice) for j in op.inputs}
+
+    def watch(i: int, value: NDArray[np.uint32]) -> None:
+        for j, uses in last_uses(program).items():
+            assert uses >= i or j in viewed or alive[j]() is None
+        alive[i] = weakref.ref(value)
+
+    simulate(program, model.linear, model.encode(torch.zeros(1, 2, 6, 6)), np.random.default_rng(0), watch)
 
 
 def test_shares_that_do_not_fit_are_refused() -> None:
