@@ -4,7 +4,8 @@
                library    version of circa that wrote the file
                program    the public description, canonical JSON (description.py)
                sha256     of everything above and of all tensors: a damaged file is found, a forged one is not
-    tensors    "<layer>.weight", "<layer>.bias" in the narrowest of int8, int16, int32, int64
+    tensors    "<layer>.weight", "<layer>.bias", and "<activation>.range", what its windows have to hold (for
+               circa/accuracy/windows.py; the protocol does not need it), in the narrowest of int8 to int64
 
 Loading checks all of it, and the weights against the program: names, shapes, ranges.
 """
@@ -83,9 +84,9 @@ def load(path: str | os.PathLike[str]) -> tuple[Program, Weights]:
 
 def check_weights(program: Program, weights: Mapping[str, NDArray[np.int64]]) -> None:
     """Raise ParameterError unless there is one weight array of the right shape and range for every linear
-    layer, at most one bias for it, and nothing else.
+    layer, at most one bias for it, at most one range for every activation, and nothing else.
     """
-    expected = {}
+    expected: set[str] = set()
     half = program.modulus.value // 2
     for op in program.linear:
         name, bias = f"{op.name}.weight", weights.get(f"{op.name}.bias")
@@ -95,18 +96,29 @@ def check_weights(program: Program, weights: Mapping[str, NDArray[np.int64]]) ->
             op.geometry.check_weights(weights[name])
         except ParameterError as error:
             raise ParameterError(f"{name}: {error}") from None
-        expected[name] = op
+        expected.add(name)
         if bias is None:
             continue
-        expected[f"{op.name}.bias"] = op
+        expected.add(f"{op.name}.bias")
         if bias.dtype.kind != "i" or bias.shape != (op.geometry.out_channels,):
             raise ParameterError(
                 f"{op.name}.bias: {bias.dtype} {bias.shape} for {op.geometry.out_channels} channels"
             )
         if bias.min() < -half or bias.max() >= half:
             raise ParameterError(f"{op.name}.bias: values beyond half the modulus")
-    if weights.keys() != expected.keys():
-        raise ParameterError(f"no layer has {', '.join(sorted(weights.keys() - expected.keys()))}")
+    expected |= _check_ranges(program, weights)
+    if weights.keys() != expected:
+        raise ParameterError(f"no layer has {', '.join(sorted(weights.keys() - expected))}")
+
+
+def _check_ranges(program: Program, weights: Mapping[str, NDArray[np.int64]]) -> set[str]:
+    """The names of the ranges that are there."""
+    present = {f"{op.name}.range": op for op in program.activations if f"{op.name}.range" in weights}
+    for name, op in present.items():
+        held = weights[name]
+        if held.dtype.kind != "i" or held.shape not in ((1,), op.shape[:1]) or held.min() < 1:
+            raise ParameterError(f"{name}: {held.dtype} {held.shape} for {op.shape[0]} channels, or below 1")
+    return set(present)
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:

@@ -19,8 +19,9 @@ from circa.exact import ExactLinear
 from circa.local import run_local
 from circa.program import Activate, Input, Linear, Program
 from circa.protocols import relu
+from circa.protocols.shares import Modulus
 
-__all__ = ["chunk_size", "exact", "given_share", "last_uses", "simulate"]
+__all__ = ["chunk_size", "exact", "exact_activation", "given_share", "last_uses", "run", "simulate"]
 
 Residues = NDArray[np.uint32]
 Watch = Callable[[int, Residues], None]
@@ -60,14 +61,16 @@ def exact(
     """The same network with every sign test right: sum_j coefs_j [z_j >= 0] floor(z_j / 2^f)."""
     modulus = program.modulus
 
-    def activate(op: Activate, z: Residues) -> Residues:
-        signed = modulus.decode(z)
-        total = np.zeros_like(signed) if op.knots else signed >> op.shift
-        for knot, coef in zip(op.knots, op.coefs, strict=True):
-            total += coef * (np.maximum(signed - knot, 0) >> op.shift)
-        return modulus.encode(total)
+    return _run(program, linear, x, lambda op, z: exact_activation(op, z, modulus), watch)
 
-    return _run(program, linear, x, activate, watch)
+
+def exact_activation(op: Activate, z: Residues, modulus: Modulus) -> Residues:
+    """One activation of `exact`."""
+    signed = modulus.decode(z)
+    total = np.zeros_like(signed) if op.knots else signed >> op.shift
+    for knot, coef in zip(op.knots, op.coefs, strict=True):
+        total += coef * (np.maximum(signed - knot, 0) >> op.shift)
+    return modulus.encode(total)
 
 
 def chunk_size(program: Program) -> int:
@@ -88,16 +91,31 @@ def _run(
     activate: Callable[[Activate, Residues], Residues],
     watch: Watch | None,
 ) -> Residues:
+    return run(program, linear, {0: x}, activate, watch)[len(program.operations) - 1]
+
+
+def run(
+    program: Program,
+    linear: Mapping[str, ExactLinear],
+    values: Mapping[int, Residues],
+    activate: Callable[[Activate, Residues], Residues],
+    watch: Watch | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> dict[int, Residues]:
+    """Operations start to stop - 1, by index, on the values that are alive before them (the input is {0: x});
+    returns the values that are alive after them. What was computed once need not be computed again.
+    """
     last_use = last_uses(program)
-    values: dict[int, Residues] = {}
-    for i, op in enumerate(program.operations):
+    values = dict(values)
+    for i, op in list(enumerate(program.operations))[start:stop]:
         operands = [values[j] for j in op.inputs]
         if isinstance(op, Input):
-            value = x
+            value = values[i]
         elif isinstance(op, Linear):
             value = linear[op.name](operands[0])
         elif isinstance(op, Activate):
-            value = activate(op, operands[0]).reshape(x.shape[0], *op.shape)
+            value = activate(op, operands[0]).reshape(len(operands[0]), *op.shape)
         else:
             value = run_local(op, operands, program.modulus)
         values[i] = value
@@ -106,7 +124,7 @@ def _run(
         for j in set(op.inputs):
             if last_use[j] == i:
                 del values[j]
-    return value
+    return values
 
 
 def last_uses(program: Program) -> dict[int, int]:
