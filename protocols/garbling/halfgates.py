@@ -37,7 +37,7 @@ from ..errors import ParameterError
 from ..hash import FIXED_KEY, sigma
 from .circuit import Circuit, Op
 
-__all__ = ["BLOCK", "ActiveLabels", "Tables", "ZeroLabels", "encode", "evaluate", "garble"]
+__all__ = ["BLOCK", "ActiveLabels", "Tables", "ZeroLabels", "empty_tables", "encode", "evaluate", "garble"]
 
 BLOCK = 8192  # instances; 128 KiB a label
 
@@ -74,6 +74,15 @@ def encode(zero: ZeroLabels, delta: Labels, bits: Bits) -> ActiveLabels:
     return ActiveLabels(zero.blocks ^ _times_delta(bits, delta))
 
 
+def empty_tables(circuit: Circuit, instances: int) -> Tables:
+    """Room for `garble`. It starts with a cache line, so that the native kernel can write past the cache."""
+    shape = (circuit.ands, 2, instances, 2)
+    size = int(np.prod(shape))
+    room = np.empty(size + 8, np.uint64)
+    start = -room.ctypes.data % 64 // 8
+    return room[start : start + size].reshape(shape)
+
+
 def garble(
     circuit: Circuit,
     garbler: ZeroLabels,
@@ -96,7 +105,7 @@ def garble(
         raise ParameterError(
             f"expected fixed bits of shape {(circuit.fixed_inputs, instances)}, got {fixed.shape}"
         )
-    tables = np.empty((circuit.ands, 2, instances, 2), np.uint64) if out is None else out
+    tables = empty_tables(circuit, instances) if out is None else out
     _check_tables(circuit, tables, instances)
     outputs = np.empty((circuit.outputs.size, instances, 2), np.uint64)
     fast = kernels.native()

@@ -36,7 +36,7 @@ from ..errors import ParameterError
 from ..ot.cots import ReceivedCots, SentCots
 from ..prg import SEED_BYTES, Prg
 from .circuit import Circuit
-from .halfgates import ActiveLabels, Tables, ZeroLabels, encode, evaluate, garble
+from .halfgates import ActiveLabels, Tables, ZeroLabels, empty_tables, encode, evaluate, garble
 
 __all__ = [
     "EvaluatorMaterial",
@@ -86,7 +86,7 @@ def garble_offline(
         prg.bytes(batch * SEED_BYTES).reshape(batch, -1), np.tile(cots.delta, (batch, 1))
     )
     permute = np.empty((batch, circuit.outputs.size, instances), np.uint8)
-    tables = np.empty((circuit.ands, 2, instances, 2), np.uint64)
+    tables = empty_tables(circuit, instances)
     for image, tweak in enumerate(_tweaks(circuit, cots.tweak, batch, instances)):
         own = _zero_labels(circuit, material.seeds[image], instances)
         peers = ZeroLabels(K[image])

@@ -9,6 +9,10 @@
 
 namespace {
 
+// Every label and table row goes on in the next block of instances, one block further, but the walk comes back to it
+// only after all the other rows: too late for the processor to look ahead by itself. Any address may be asked for.
+inline void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+
 // An AND gate on one block of instances: pointers and tweaks of its first instance. c may be a or b.
 struct And {
   const uint8_t *a, *b;
@@ -38,8 +42,8 @@ size_t garble_and(const Rounds<V>& pi, V delta, const And& g, size_t i, size_t n
       // H(x^0) ^ H(x^1): the feed-forwards of the two differ by sigma(delta)
       const V TG = h[4 * u] ^ h[4 * u + 1] ^ sigma_delta ^ (p_b & delta);
       const V TE_a = h[4 * u + 2] ^ h[4 * u + 3] ^ sigma_delta;
-      TG.store(g.TG + at);
-      (TE_a ^ a[u]).store(g.TE + at);
+      TG.stream(g.TG + at);
+      (TE_a ^ a[u]).stream(g.TE + at);
       const V H = h[4 * u] ^ s[4 * u] ^ h[4 * u + 2] ^ s[4 * u + 2];
       (H ^ (p_a & TG) ^ (p_b & TE_a)).store(g.c + at);
     }
@@ -62,6 +66,8 @@ size_t evaluate_and(const Rounds<V>& pi, const And& g, size_t i, size_t n) {
     pi.template encrypt<2 * U>(h);
     for (size_t u = 0; u < U; u++) {
       const size_t at = 16 * (i + u * V::kBlocks);
+      prefetch(g.TG + at + 16 * n);
+      prefetch(g.TE + at + 16 * n);
       const V TG = V::load(g.TG + at), TE_a = V::load(g.TE + at) ^ a[u];
       const V H = h[2 * u] ^ s[2 * u] ^ h[2 * u + 1] ^ s[2 * u + 1];
       (H ^ (a[u].lsb_mask() & TG) ^ (b[u].lsb_mask() & TE_a)).store(g.c + at);
@@ -137,10 +143,16 @@ void run(const Role& role, One x, const circa::Batch& batch, const circa::Scratc
   const size_t stride = 16 * batch.instances;
   for (size_t start = 0; start < batch.instances; start += scratch.block) {
     const size_t n = batch.instances - start < scratch.block ? batch.instances - start : scratch.block;
+    for (size_t k = 0; k < circuit.slots; k++) scratch.wires[k] = scratch.slots + 16 * scratch.block * k;
     size_t wire = 0;
-    for (; wire < circuit.slots; wire++) scratch.wires[wire] = scratch.slots + 16 * scratch.block * wire;
-    wire = 0;
-    for (size_t k = 0; k < circuit.garbler_inputs; k++) scratch.wires[wire++] = batch.garbler + stride * k + 16 * start;
+    const auto inputs = [&](const uint8_t* labels, size_t count) {
+      for (size_t k = 0; k < count; k++) {
+        const uint8_t* first = labels + stride * k + 16 * start;
+        for (size_t i = 0; i < n; i += 4) prefetch(first + 16 * (n + i));
+        scratch.wires[wire++] = first;
+      }
+    };
+    inputs(batch.garbler, circuit.garbler_inputs);
     for (size_t k = 0; k < circuit.fixed_inputs; k++) {  // zero label v delta, active label 0
       uint8_t* labels = scratch.slots + 16 * scratch.block * wire++;
       const uint8_t* bits = batch.fixed ? batch.fixed + batch.instances * k + start : nullptr;
@@ -149,7 +161,7 @@ void run(const Role& role, One x, const circa::Batch& batch, const circa::Scratc
         (x & One{_mm_set1_epi8(mask)}).store(labels + 16 * i);
       }
     }
-    for (size_t k = 0; k < circuit.evaluator_inputs; k++) scratch.wires[wire++] = batch.evaluator + stride * k + 16 * start;
+    inputs(batch.evaluator, circuit.evaluator_inputs);
     walk(role, x, batch, scratch, start, n);
     for (size_t k = 0; k < circuit.output_count; k++)
       std::memcpy(batch.outputs + stride * k + 16 * start, scratch.wires[circuit.outputs[k]], 16 * n);
@@ -160,6 +172,7 @@ void garble(const circa::Batch& batch, const circa::Scratch& scratch) {
   Garbler role;
   role.delta = One::load(batch.delta);
   run(role, role.delta, batch, scratch);
+  _mm_sfence();  // the streamed tables are there for every thread
 }
 
 void evaluate(const circa::Batch& batch, const circa::Scratch& scratch) {

@@ -15,6 +15,8 @@ struct One {
 
   static One load(const uint8_t* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))}; }
   void store(uint8_t* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+  // Past the cache: for what is written once, in whole lines, and sent.
+  void stream(uint8_t* p) const { store(p); }
   static One broadcast(__m128i block) { return {block}; }
   static One tweaks(uint64_t first) { return {_mm_cvtsi64_si128(static_cast<long long>(first))}; }
 
@@ -49,6 +51,10 @@ struct Four {
 
   static Four load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
   void store(uint8_t* p) const { _mm512_storeu_si512(p, v); }
+  void stream(uint8_t* p) const {
+    if (reinterpret_cast<uintptr_t>(p) % 64) return store(p);
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), v);
+  }
   static Four broadcast(__m128i block) { return {_mm512_broadcast_i32x4(block)}; }
   static Four tweaks(uint64_t first) {
     const __m512i lane = _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0);

@@ -80,7 +80,7 @@ circa::Circuit checked(const Bytes& op, const Slots& a, const Slots& b, const Sl
 
 // Runs one of the two roles with memory for a block of instances.
 void run(void (*role)(const circa::Batch&, const circa::Scratch&), const circa::Batch& batch) {
-  constexpr size_t kCache = 1 << 16, kMost = 128, kLeast = 16;  // bytes; instances
+  constexpr size_t kCache = 1 << 18, kMost = 512, kLeast = 16;  // bytes of labels; instances
   const size_t slots = std::max<size_t>(batch.circuit.slots, 1);
   const size_t block = std::clamp(kCache / (16 * slots) / 16 * 16, kLeast, kMost);
   struct Line {
