@@ -126,8 +126,10 @@ def _state(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state.get("state_dict", state)
+            state: dict[str, Any] = load_file(path)
+            return state
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        inner: dict[str, Any] = loaded.get("state_dict", loaded)
+        return inner
     except Exception as error:
         raise ParameterError(f"{path} holds no state dict of tensors ({type(error).__name__})") from error

@@ -46,6 +46,7 @@ def _read(path: Path) -> NDArray[Any]:
             tensors = load_file(path)
             return tensors["x"] if "x" in tensors else next(iter(tensors.values()))
         loaded = np.load(path, allow_pickle=False)
-        return loaded["x"] if path.suffix == ".npz" else loaded
+        array: NDArray[Any] = loaded["x"] if path.suffix == ".npz" else loaded
+        return array
     except (ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name} is not a .npy, .npz (with an array x) or .safetensors file") from error
