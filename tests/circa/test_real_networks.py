@@ -33,7 +33,14 @@ def minionn(shared: Path) -> tuple[nn.Module, Tensor, Tensor]:
     return model.eval(), calibration, cifar(shared, "test", IMAGES, normalised=False)[0]
 
 
-@pytest.mark.parametrize("build", [mnist_b, cifar_resnet20, minionn])
+@pytest.mark.parametrize(
+    "build",
+    [
+        mnist_b,
+        pytest.param(cifar_resnet20, marks=pytest.mark.slow),
+        pytest.param(minionn, marks=pytest.mark.slow),
+    ],
+)
 def test_private_inference_on_real_images(shared: Path, build: object) -> None:
     assert callable(build)
     model, calibration, x = build(shared)
