@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/bench_native.py [--repeats 15]
 
-One thread, arrays in memory, no channel. Rates are millions of `unit` a second, from the fastest repeat by the
+One thread, arrays in memory, no channel. Rates are millions of units a second, from the fastest repeat by the
 thread's processor time: on a shared machine the median measures the neighbours. Native and NumPy alternate.
 """
 

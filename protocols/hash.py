@@ -71,6 +71,6 @@ def tccr_numpy(x: Blocks, tweak: int) -> Blocks:
         s = sigma(x[start : start + _CHUNK])
         stop = start + s.shape[0]
         s[:, 0] ^= np.arange(tweak + start, tweak + stop, dtype=np.uint64)
-        pi.update_into(s.reshape(-1).view(np.uint8).data, memoryview(flat)[16 * start :])
+        pi.update_into(s.reshape(-1).view(np.uint8).data, flat.data[16 * start :])
         out[start:stop] ^= s
     return out[:n]

@@ -38,7 +38,7 @@ class Prg:
     def bytes(self, size: int) -> NDArray[np.uint8]:
         """The next `size` bytes of the stream, as a writable uint8 array."""
         out = np.empty(size + 15, np.uint8)  # update_into asks for a block of slack
-        view = memoryview(out)
+        view = out.data
         done = 0
         while done < size:
             step = min(len(_ZEROS), size - done)

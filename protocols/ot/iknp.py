@@ -160,7 +160,7 @@ def receiver_step_numpy(zero: Rows, one: Rows, r: Packed, u: Matrix, M: Blocks) 
 
 
 def _blocks(u: Matrix) -> int:
-    return -(-u.shape[1] // BLOCK_BYTES)
+    return -(-int(u.shape[1]) // BLOCK_BYTES)
 
 
 def _fresh_delta(prg: Prg) -> Bits:
