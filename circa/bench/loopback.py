@@ -47,7 +47,7 @@ def measure(cases: Sequence[Case], rows: Sequence[Row], repeats: int) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "circa.bench.loopback", party, str(port)],
+            [sys.executable, "-P", "-m", "circa.bench.loopback", party, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -135,7 +135,7 @@ def _silence() -> Iterator[None]:
 @contextmanager
 def _server_process(path: Path) -> Iterator[str]:
     """`circa serve` as another process on a free port; yields its address."""
-    command = [sys.executable, "-m", "circa", "serve", str(path), "--port", "0", "--json"]
+    command = [sys.executable, "-P", "-m", "circa", "serve", str(path), "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -175,6 +175,6 @@ print(open(path, "rb").read().decode())
 
 
 def test_a_forked_child_has_a_file_of_its_own(root):
-    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    command = [sys.executable, "-P", "-W", "ignore", "-c", FORK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, check=True)
     assert done.stdout.strip() == "parent"
