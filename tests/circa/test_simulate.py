@@ -113,6 +113,16 @@ def run_exact(program: Program, z: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return exact(program, {}, z)
 
 
+def test_exact_knots() -> None:
+    """ReLU6 as two knots, at integers that the shift does not divide."""
+    b = Builder((1, 1, 1000), 0)
+    window = Window(6, (1,), "balanced")
+    b.add(Activate, "relu6", 0, shift=2, window=window, knots=(-3, 601), coefs=(1, -1))
+    z = np.arange(-500, 1500).reshape(2, 1, 1, 1000)
+    y = RING32.decode(run_exact(b.program(), RING32.encode(z)))
+    np.testing.assert_array_equal(y, (np.maximum(z + 3, 0) >> 2) - (np.maximum(z - 601, 0) >> 2))
+
+
 def test_the_law_of_the_sign_test() -> None:
     """Frequencies over uniform shares against the closed form, at many x: within five sigma."""
     window = Window(4, (96,), "balanced")
@@ -148,7 +158,8 @@ def test_chunk_size_counts_what_is_alive() -> None:
     b = Builder((4, 8, 8), 0)
     b.add(Linear, "a", 0, geometry=geometry((4, 8, 8), 8), weight_bits=0)
     b.add(Linear, "b", 1, geometry=geometry((8, 8, 8), 2), weight_bits=0)
-    assert chunk_size(b.program()) == (1 << 23) // (4 * (4 + 8) * 64)
+    b.add(Linear, "c", 0, geometry=geometry((4, 8, 8), 7), weight_bits=0)
+    assert chunk_size(b.program()) == (1 << 23) // (4 * (4 + 8 + 2) * 64)
 
 
 def test_a_seed_repeats_a_run() -> None:
