@@ -16,6 +16,7 @@ from circa.bench.cases import Case
 from circa.bench.inputs import FRACTION_BITS, sample
 from circa.bench.peers import CRYPTEN, PEERS, SPU, Peer, PeerError, Setting, agreement, environments, run
 from circa.protocols.errors import ParameterError
+from circa.protocols.sign.window import fault_probability
 
 ELEMENTS = 512
 UNIT = 1 << FRACTION_BITS
@@ -145,6 +146,16 @@ def test_agreement_excuses_the_fault_interval_alone():
     assert found.largest_difference == 0
     assert 0 < found.in_fault_interval < ELEMENTS / 2
     assert not agreement.compare(Case("table", ELEMENTS, n=4), SETTING, -theirs).agrees
+
+
+def test_agreement_bounds_the_fault_interval_too():
+    z, case = sample(ELEMENTS), Case("table", ELEMENTS, n=4)
+    window = case.activation().window
+    inside = np.flatnonzero(fault_probability(z, window.gain[0], window.bits, window.mode) > 0)
+    i = inside[np.abs(z[inside]).argmax()]
+    theirs = np.maximum(z, 0) / UNIT
+    theirs[i] += (3 * abs(z[i]) + 1) / UNIT  # further off than a wrong sign can explain
+    assert not agreement.compare(case, SETTING, theirs).agrees
 
 
 @pytest.mark.slow
