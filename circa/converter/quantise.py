@@ -21,7 +21,7 @@ from .calibrate import Ranges
 from .fold import is_power_of_two
 from .graph import Node
 from .scales import Scales
-from .windows import choose_window
+from .windows import choose_window, limits
 
 __all__ = ["WINDOWED", "Quantised", "SignTest", "quantise"]
 
@@ -157,10 +157,10 @@ def emit_activation(
 ) -> None:
     before = scales.frac_bits[node.inputs[0]]
     windowed = test.relu in WINDOWED
-    window = None
+    spread, window = ranges.spread[node], None
     if windowed:
-        spread = ranges.spread[node]
         window = choose_window(spread, before, test.bits, test.mode, test.margin, test.per_channel)
+    result.weights[f"{node.name}.range"] = limits(spread, before, test.margin, test.per_channel)
     operation = program.Activate(
         **common,
         shift=before - scales.frac_bits[node],

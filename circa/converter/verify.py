@@ -138,6 +138,8 @@ def bound(node: Node, op: program.Operation, x: Tensor, scales: Scales) -> Tenso
         return read * 2.0 ** -(scales.weight_bits[node] + 1) + unit / 2
     if isinstance(node, graph.Scale):
         return x.abs() * 2.0 ** -(op.frac_bits - scales.frac_bits[node.inputs[0]] + 1)
+    if isinstance(node, graph.Rescale):
+        return 2 * unit
     if isinstance(op, program.Activate):
         before = 2.0 ** -scales.frac_bits[node.inputs[0]]
         fault = torch.zeros((), dtype=torch.float64)

@@ -1,0 +1,175 @@
+"""Calibration, fractional bits and windows: what is measured, what it is turned into, and the limits."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from networks import Function, network
+from torch import nn
+
+from circa import convert
+from circa.converter.calibrate import calibrate
+from circa.converter.graph import Activate, Linear
+from circa.converter.scales import LEAST_BITS, WEIGHT_UNITS, fitting_weight_bits
+from circa.converter.windows import FLOOR, choose_window
+from circa.errors import CalibrationError
+from circa.program import Add, Pool
+from circa.program import Linear as IntegerLinear
+
+IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(54, 8),
+        nn.ReLU(),
+        nn.Linear(8, 4),
+    )
+
+
+def ranges_of(model: nn.Module, x: torch.Tensor):
+    nodes = network(model, x)
+    return nodes, calibrate(nodes, x, lambda done, total: None)
+
+
+def test_ranges_are_the_largest_over_all_chunks_of_the_batch():
+    model = small_network()
+    nodes, ranges = ranges_of(model, IMAGES)
+    z = model[0](IMAGES).detach().double()
+    first = next(node for node in nodes if isinstance(node, Activate))
+    torch.testing.assert_close(ranges.spread[first], z.abs().amax((0, 2, 3)))
+    assert ranges.largest[nodes[-1]] == pytest.approx(model(IMAGES).abs().max().item(), rel=1e-6)
+    assert ranges.largest[nodes[0]] == IMAGES.abs().max().item()
+
+
+def test_the_range_of_an_activation_with_knots_is_the_distance_from_the_farthest_knot():
+    nodes, ranges = ranges_of(nn.ReLU6(), IMAGES)
+    low, high = IMAGES.amin((0, 2, 3)).double(), IMAGES.amax((0, 2, 3)).double()
+    torch.testing.assert_close(ranges.spread[nodes[1]], torch.maximum(6 - low, high))
+
+
+def test_progress_counts_images():
+    seen = []
+    nodes = network(nn.ReLU(), IMAGES)
+    calibrate(nodes, IMAGES, lambda done, total: seen.append((done, total)))
+    assert seen == [(32, 40), (40, 40)]
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_the_range_fills_the_window(bits):
+    spread = torch.tensor([0.37, 1.0, 2.5], dtype=torch.float64)
+    window = choose_window(spread, 20, bits, "balanced", 1.25, per_channel=True)
+    room = (1 << 31) - (1 << (32 - bits))
+    for gain, r in zip(window.gain, spread.tolist(), strict=True):
+        largest = r * 1.25 * 2**20
+        assert gain * largest < room <= (gain + 1) * largest + 1
+        assert gain * largest > 0.99 * room
+
+
+def test_one_window_for_the_layer_is_that_of_its_widest_channel():
+    spread = torch.tensor([0.37, 2.5], dtype=torch.float64)
+    one = choose_window(spread, 20, 6, "poszero", 1.25, per_channel=False)
+    assert one.gain == choose_window(spread, 20, 6, "poszero", 1.25, per_channel=True).gain[1:]
+
+
+@pytest.mark.parametrize("dead", [0.0, 1e-30, 1e-4])
+def test_dead_channels_get_a_floor(dead):
+    spread = torch.tensor([4.0, dead], dtype=torch.float64)
+    live, floor = choose_window(spread, 20, 6, "balanced", 1.25, per_channel=True).gain
+    assert floor == pytest.approx(live / FLOOR, rel=0.1)
+
+
+def test_a_dead_channel_breaks_nothing():
+    model = small_network()
+    nn.init.zeros_(model[0].weight[2])
+    nn.init.constant_(model[0].bias[2:4], -100.0)  # one channel is always -100, another always far below zero
+    converted = convert(model, IMAGES)
+    with torch.no_grad():
+        assert (converted(IMAGES).argmax(1) == model(IMAGES).argmax(1)).float().mean() > 0.9
+
+
+def test_shifts_and_scales():
+    converted = convert(small_network(), IMAGES, input_bits=9, activation_bits=10, weight_bits=8)
+    ops = {op.name: op for op in converted.program.operations}
+    assert (ops["input"].frac_bits, ops["0"].frac_bits, ops["0"].weight_bits) == (9, 17, 8)
+    assert (ops["1"].shift, ops["1"].frac_bits) == (7, 10)
+    assert [op.frac_bits for op in converted.program.operations if isinstance(op, Pool)] == [12]
+    assert (ops["4"].frac_bits, ops["5"].shift) == (20, 10)
+
+
+def test_a_convolution_behind_a_relu_shifts_by_the_weight_bits():
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)
+    )
+    assert [op.shift for op in convert(model, IMAGES).program.activations] == [8, 8]
+
+
+def test_a_residual_sum_aligns_the_finer_operand():
+    model = Function(lambda x, m: F.relu(m.b(F.relu(m.a(x))) - F.relu(m.a(x))),
+                     a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 1))  # fmt: skip
+    add = next(op for op in convert(model, IMAGES).program.operations if isinstance(op, Add))
+    assert add.factors == (1, -256)
+
+
+def test_large_ranges_lower_the_bits_of_the_values_before_them():
+    model = small_network()
+    model[4].weight.data *= 400
+    plain, scaled = convert(small_network(), IMAGES), convert(model, IMAGES)
+    first = [c.program.activations[0].frac_bits for c in (plain, scaled)]
+    assert first[0] == 12
+    assert LEAST_BITS <= first[1] < 12
+    for converted in (plain, scaled):
+        for op in converted.program.activations:
+            limit = min(op.window.limit(c) for c in range(op.shape[0]))
+            assert limit < 1 << 29
+
+
+def test_the_layer_that_does_not_fit_is_named_with_a_remedy():
+    model = small_network()
+    model[0].weight.data *= 30
+    model[4].weight.data *= 900
+    with pytest.raises(
+        CalibrationError, match=r"^6: a range of .* fractional bits to 5: use fewer weight_bits"
+    ):
+        convert(model, IMAGES, weight_bits=14)
+
+
+def layer(scale: float) -> Linear:
+    weight = torch.full((2, 2, 1, 1), scale, dtype=torch.float64)
+    return Linear("fc", [], (2,), (1, 1), weight, torch.zeros(2, dtype=torch.float64))
+
+
+def test_weight_bits_follow_the_size_of_the_weights():
+    assert fitting_weight_bits(layer(0.1), 8) == 8
+    few = fitting_weight_bits(layer(1e-3), 8)
+    assert WEIGHT_UNITS <= 1e-3 * 2**few < 2 * WEIGHT_UNITS
+    assert fitting_weight_bits(layer(0.0), 8) == 8
+    assert fitting_weight_bits(layer(200.0), 8) == 7
+    with pytest.raises(CalibrationError, match=r"fc: .*16 bits"):
+        fitting_weight_bits(layer(4e4), 8)
+
+
+def test_weights_and_biases_are_rounded_to_nearest():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4))
+    converted = convert(model, IMAGES)
+    for op in converted.program.linear:
+        assert isinstance(op, IntegerLinear)
+        real = model.get_submodule(op.name)
+        weight, bias = converted.weights[f"{op.name}.weight"], converted.weights[f"{op.name}.bias"]
+        off = torch.from_numpy(weight[:, :, 0, 0]) * 2.0**-op.weight_bits - real.weight.double()
+        assert off.abs().max() <= 2.0 ** -(op.weight_bits + 1)
+        off = torch.from_numpy(bias) * 2.0**-op.frac_bits - real.bias.double()
+        assert off.abs().max() <= 2.0 ** -(op.frac_bits + 1)
+
+
+def test_the_client_may_send_what_is_a_little_beyond_the_calibration():
+    converted = convert(small_network(), IMAGES)
+    entry = converted.program.input
+    assert entry.limit * 2.0**-entry.frac_bits == pytest.approx(16 * IMAGES.abs().max().item(), rel=1e-3)
+    assert math.log2(entry.limit) < 30
