@@ -1,15 +1,17 @@
 """Bits and short words to bytes and back, little-endian: what travels is not padded to whole words.
 
 `pack(values, width)` puts value i at bits [i * width, (i + 1) * width) of the output, low bit first; the last
-byte is filled with zeros. Widths of 8, 16 and 32 are plain little-endian words.
+byte is filled with zeros. Widths of 8, 16 and 32 are plain little-endian words. `pack_numpy` and
+`unpack_numpy` are the definitions; the native kernels give the same bytes.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import kernels
 from .errors import ParameterError
 
-__all__ = ["pack", "pack_bits", "packed_size", "unpack", "unpack_bits"]
+__all__ = ["pack", "pack_bits", "pack_numpy", "packed_size", "unpack", "unpack_bits", "unpack_numpy"]
 
 
 def packed_size(count: int, width: int) -> int:
@@ -34,7 +36,17 @@ def pack(values: NDArray[np.unsignedinteger], width: int) -> NDArray[np.uint8]:
         return pack_bits(flat.astype(np.uint8))
     if width in (8, 16, 32, 64):
         return flat.astype(f"<u{width // 8}").view(np.uint8)
-    # eight values fill `width` bytes exactly
+    fast = kernels.native()
+    if fast is None:
+        return pack_numpy(flat, width)
+    words = flat if flat.dtype in (np.uint32, np.uint64) else flat.astype(np.uint64)
+    out = np.empty(packed_size(flat.size, width), np.uint8)
+    fast.pack(np.ascontiguousarray(words), width, out)
+    return out
+
+
+def pack_numpy(flat: NDArray[np.unsignedinteger], width: int) -> NDArray[np.uint8]:
+    """`pack` for flat values and any width in NumPy: eight values fill `width` bytes exactly."""
     groups = np.zeros((-(-flat.size // 8), 8), np.uint64)
     groups.reshape(-1)[: flat.size] = flat
     out = np.zeros((groups.shape[0], width), np.uint8)
@@ -60,6 +72,16 @@ def unpack(packed: NDArray[np.uint8], count: int, width: int) -> NDArray[np.uint
         return unpack_bits(packed, count).astype(np.uint64)
     if width in (8, 16, 32, 64):
         return packed.view(f"<u{width // 8}").astype(np.uint64)
+    fast = kernels.native()
+    if fast is None:
+        return unpack_numpy(packed, count, width)
+    out = np.empty(count, np.uint64)
+    fast.unpack(np.ascontiguousarray(packed), width, out)
+    return out
+
+
+def unpack_numpy(packed: NDArray[np.uint8], count: int, width: int) -> NDArray[np.uint64]:
+    """`unpack` in NumPy."""
     groups = np.zeros((-(-count // 8), width), np.uint8)
     groups.reshape(-1)[: packed.size] = packed
     out = np.zeros((groups.shape[0], 8), np.uint64)

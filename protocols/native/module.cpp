@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "packing.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -43,6 +44,8 @@ using Matrix = Of<const uint8_t, -1, -1>;
 using OutMatrix = Of<uint8_t, -1, -1>;
 using Keys = Of<const uint8_t, 128, 16>;
 using Slots = Of<const int32_t, -1>;
+template <class T>
+using Values = Of<T, -1>;
 
 template <class A>
 auto bytes(const A& array) {
@@ -146,6 +149,26 @@ NB_MODULE(_kernels, m) {
     const nb::gil_scoped_release free;
     active->iknp_recv(zero_keys.data(), one_keys.data(), first, r.data(), u.data(), u.shape(1), bytes(M), M.shape(0));
   }, "zero_keys"_a.noconvert(), "one_keys"_a.noconvert(), "first"_a, "r"_a.noconvert(), "u"_a.noconvert(), "M"_a.noconvert());
+
+  const auto pack = [](auto values, size_t width, Values<uint8_t> out) {
+    require(1 <= width && width <= 64, "a packed value has 1 to 64 bits");
+    require(out.shape(0) == circa::packed_size(values.shape(0), width), "out does not have the packed size");
+    const nb::gil_scoped_release free;
+    circa::pack(values.data(), values.shape(0), width, out.data());
+  };
+  m.def("pack", [pack](Values<const uint32_t> values, size_t width, Values<uint8_t> out) {
+    pack(values, width, out);
+  }, "values"_a.noconvert(), "width"_a, "out"_a.noconvert());
+  m.def("pack", [pack](Values<const uint64_t> values, size_t width, Values<uint8_t> out) {
+    pack(values, width, out);
+  }, "values"_a.noconvert(), "width"_a, "out"_a.noconvert());
+
+  m.def("unpack", [](Bytes packed, size_t width, Values<uint64_t> out) {
+    require(1 <= width && width <= 64, "a packed value has 1 to 64 bits");
+    require(packed.shape(0) == circa::packed_size(out.shape(0), width), "packed does not have the packed size");
+    const nb::gil_scoped_release free;
+    circa::unpack(packed.data(), out.shape(0), width, out.data());
+  }, "packed"_a.noconvert(), "width"_a, "out"_a.noconvert());
 
   m.def("garble", [](Bytes op, Slots a, Slots b, Slots out, size_t slots, Slots output_slots, Labels garbler,
                      Matrix fixed, Labels evaluator, Delta delta, uint64_t tweak, Of<uint64_t, -1, 2, -1, 2> tables,

@@ -18,6 +18,7 @@ from circa.protocols.hash import tccr, tccr_numpy, tccr_pair, tccr_pair_numpy
 from circa.protocols.ot import iknp
 from circa.protocols.ot.expand import Rows
 from circa.protocols.ot.transpose import columns, columns_numpy
+from circa.protocols.packing import pack, pack_numpy, packed_size, unpack, unpack_numpy
 from circa.protocols.prg import Prg
 
 NATIVE = kernels.native()
@@ -113,6 +114,30 @@ def test_both_steps_of_iknp(level, prg, n):
             results.append((u, M, K, zero.position, one.position, mine.position))
         for ours, expected in zip(*results, strict=True):
             assert np.array_equal(ours, expected)
+
+
+@native_only
+@pytest.mark.parametrize("width", range(1, 65))
+def test_packing(prg, width):
+    for n in (0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 1000):
+        values = prg.uint64(n) >> np.uint64(64 - width)
+        packed = pack(values, width)
+        assert packed.tobytes() == pack_numpy(values, width).tobytes()
+        assert np.array_equal(unpack(packed, n, width), values)
+        assert np.array_equal(unpack_numpy(packed, n, width), values)
+        if width <= 32:
+            assert pack(values.astype(np.uint32), width).tobytes() == packed.tobytes()
+            assert pack(np.repeat(values, 2)[::2], width).tobytes() == packed.tobytes()
+
+
+@native_only
+@pytest.mark.parametrize(("width", "change"), [(31, -1), (31, 1), (0, 0), (65, 0)])
+def test_packing_arrays_that_do_not_fit_are_refused(width, change):
+    values, packed = np.zeros(9, np.uint64), np.zeros(packed_size(9, width) + change, np.uint8)
+    with pytest.raises(ValueError, match="packed"):
+        NATIVE.pack(values, width, packed)
+    with pytest.raises(ValueError, match="packed"):
+        NATIVE.unpack(packed, width, values)
 
 
 def comparator() -> Circuit:
