@@ -1,9 +1,9 @@
 """One garbled circuit for every element of a layer: garbling/yao.py in parts, on words of residues.
 
 Semi-honest; the figure is that of yao.py, the sender garbles. An image's elements are its instances, taken
-`PART` at a time: that bounds a message of tables (126 MB for Delphi's circuit) and lets the evaluator work on
-one part while the garbler encodes the next. Offline each part takes one round trip: COT choices up, tables
-down.
+`PART` at a time: messages of tables stay small (31 MB for Delphi's circuit, below which the allocator uses
+the same memory again), and the evaluator works on one part while the garbler encodes the next. Offline each
+part takes one round trip: COT choices up, tables down.
 
 A word is a value of at most 32 bits an element; wire i carries bit i. Arrays are (batch, ..., elements).
 """
@@ -36,7 +36,7 @@ __all__ = [
     "words",
 ]
 
-PART = 1 << 14  # instances
+PART = 1 << 12  # instances
 
 Bits = NDArray[np.uint8]
 Garbler = tuple[yao.GarblerMaterial, ...]  # of each part

@@ -245,5 +245,7 @@ def test_refuses_a_layer_that_it_cannot_do(act, message):
 
 
 def test_a_table_has_fewer_bits():
+    """Said before any message, or one party would wait for the other."""
+    nobody = None
     with pytest.raises(ParameterError, match="2 to 8 bits, not 9"):
-        TABLE.cost(layer(9), 1)
+        TABLE.offline_sender(nobody, nobody, layer(9), 1, nobody)
