@@ -10,6 +10,7 @@ from rich.table import Table
 
 from circa.errors import ParameterError
 
+from .accuracy import accuracy, faults
 from .console import Json, emit, err, out, reporting, track
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = ["app"]
 app = typer.Typer(help="Measure costs, beside other systems where asked for.", no_args_is_help=True)
 peers_app = typer.Typer(help="The environments of other systems.", no_args_is_help=True)
 app.add_typer(peers_app, name="peers")
+app.command()(accuracy)
+app.command()(faults)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Install missing peers without asking.")]
 
