@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -175,7 +176,7 @@ def _print(result: "Result", paths: list[Path]) -> None:
             verdict = "agrees" if agreement["agrees"] else "[bold red]DOES NOT AGREE[/]"
             difference = f"{agreement['largest_difference']:.3g}, bound {agreement['bound']:.3g}"
             out.print(
-                f"{row.label} {row.modulus}: {escape(row.assumes)}; {verdict} with"
+                f"{_label(row)}: {escape(row.assumes)}; {verdict} with"
                 f" {agreement['with_protocol']} (largest difference {difference})",
                 highlight=False,
             )
@@ -184,35 +185,14 @@ def _print(result: "Result", paths: list[Path]) -> None:
 
 
 def _bytes_table(rows: "list[Row]") -> Table:
-    table = Table(
-        title="bytes",
-        title_justify="left",
-        caption="↑ client to server, ↓ server to client; × less than delphi, stored by the client",
-        header_style="",
-    )
-    table.add_column("protocol")
-    for name in (
-        "mod",
-        "f",
-        "ANDs",
-        "tables",
-        "stored\nclient",
-        "stored\nserver",
-        "offline\n↑",
-        "offline\n↓",
-        "online\n↑",
-        "online\n↓",
-        "rounds",
-        "× less\ntables",
-        "× less\nstored",
-        "× less\nonline",
-    ):
-        table.add_column(name, justify="right")
+    columns = ["f", "ANDs", "tables", "stored\nclient", "stored\nserver", "offline\n↑", "offline\n↓"]
+    columns += ["online\n↑", "online\n↓", "rounds", "× less\ntables", "× less\nstored", "× less\nonline"]
+    caption = "↑ client to server, ↓ server to client; × less than delphi, stored by the client"
+    table = _table("bytes", caption, columns)
     for row in rows:
         ratios = row.ratios or {}
         table.add_row(
-            row.label,
-            row.modulus if row.modulus.startswith("2^") else "prime",
+            _label(row),
             _number(row.shift),
             _number(row.and_gates),
             _number(row.table_bytes),
@@ -221,56 +201,60 @@ def _bytes_table(rows: "list[Row]") -> Table:
             *_directions(row.offline_bytes_up, row.offline_bytes_down, row.offline_bytes),
             *_directions(row.online_bytes_up, row.online_bytes_down, row.online_bytes),
             _number(row.online_rounds),
-            _number(ratios.get("table_bytes")),
-            _number(ratios.get("client_stored_bytes")),
-            _number(ratios.get("online_bytes")),
+            *(_number(ratios.get(name)) for name in ("table_bytes", "client_stored_bytes", "online_bytes")),
         )
     return table
 
 
 def _time_table(rows: "list[Row]") -> Table:
-    table = Table(
-        title="microseconds of processor time, both parties",
-        title_justify="left",
-        caption="over loopback: wall time of two processes",
-        header_style="",
-    )
-    table.add_column("protocol")
-    for name in (
-        "f",
-        "garble",
-        "evaluate",
-        "offline",
-        "online",
-        "min-max",
-        "M ReLU/s",
-        "loopback\noffline",
-        "loopback\nonline",
-        "× faster\nonline",
-    ):
-        table.add_column(name, justify="right")
+    columns = ["f", "garble", "evaluate", "offline", "online", "min-max", "M ReLU/s", "× faster\nonline"]
+    loopback = any(row.loopback_online_us is not None for row in rows)
+    if loopback:
+        columns += ["loopback\noffline", "loopback\nonline"]
+    caption = "× faster than delphi" + ("; over loopback: wall time of two processes" if loopback else "")
+    table = _table("microseconds of processor time, both parties", caption, columns)
     for row in rows:
-        low, high = row.online_us_min, row.online_us_max
+        walls = (row.loopback_offline_us, row.loopback_online_us) if loopback else ()
         table.add_row(
-            row.label,
+            _label(row),
             _number(row.shift),
             _number(row.garble_us),
             _number(row.evaluate_us),
             _number(row.offline_us),
             _number(row.online_us),
-            f"{_number(low)}-{_number(high)}",
+            f"{_number(row.online_us_min)}-{_number(row.online_us_max)}",
             _number((row.relus_per_second or 0) / 1e6),
-            _number(row.loopback_offline_us),
-            _number(row.loopback_online_us),
             _number((row.ratios or {}).get("online_us")),
+            *(_number(wall) for wall in walls),
         )
     return table
+
+
+def _table(title: str, caption: str, columns: list[str]) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("protocol", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _label(row: "Row") -> str:
+    """A peer runs in more than one ring."""
+    return f"{row.label} {row.modulus}" if "agreement" in row.more else row.label
 
 
 def _directions(up: float | None, down: float | None, both: float | None) -> tuple[str, str]:
     """A peer's bytes are known for both directions together only."""
     if up is None and both is not None:
-        return _number(both), "(both)"
+        return "both", _number(both)
     return _number(up), _number(down)
 
 
