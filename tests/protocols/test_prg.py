@@ -74,6 +74,13 @@ def test_bits_are_the_stream_low_bit_first():
     assert np.array_equal(Prg(SEED).bits((5, 5)).reshape(-1), np.unpackbits(raw, bitorder="little")[:25])
 
 
+@pytest.mark.parametrize(("bits", "used"), [(1, 1), (8, 1), (9, 2), (16, 2)])
+def test_bits_use_whole_bytes_and_no_more(bits, used):
+    prg = Prg(SEED)
+    prg.bits(bits)
+    assert prg.bytes(1)[0] == Prg(SEED).bytes(used + 1)[used]
+
+
 @given(st.one_of(st.integers(1, 1 << 32), st.sampled_from([2138816513, 1, 1 << 32])), st.integers(0, 50))
 def test_below_stays_below(bound, count):
     draws = Prg(SEED).below(bound, (count, 2))
