@@ -17,6 +17,7 @@ import typing
 from typing import Any
 
 from circa.errors import ParameterError
+from circa.masks import Bits
 from circa.program import (
     Activate,
     Add,
@@ -143,6 +144,8 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         inner_hints = [arguments[0]] * len(value) if any_length else arguments
         return tuple(_typed(inner, entry, where) for inner, entry in zip(inner_hints, value, strict=True))
     if hint is int and type(value) is int and abs(value) < 1 << 63:
+        return value
+    if hint is Bits and isinstance(value, str):  # its length is checked against the layer's
         return value
     if hint is str and isinstance(value, str) and len(value) <= MAX_TEXT:
         return value

@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from circa import masked
 from circa.errors import ParameterError
 from circa.exact.doubles import LARGEST, reduce
+from circa.masks import Mask
 from circa.program import (
     Activate,
     Add,
@@ -28,7 +30,6 @@ from circa.program import (
     Scale,
     Slice,
 )
-from circa.protocols import relu
 from circa.protocols.relu import Activation
 from circa.protocols.relu.truncation import offset
 from circa.protocols.shares import Modulus
@@ -71,8 +72,13 @@ class DeviceProgram:
             elif isinstance(op, Activate):
                 act = op.activation(program.modulus)
                 z = operands[0].reshape(act.shape(len(x)))
-                y = self._activate(op, act, z, client_shares) if stochastic else exact(act, z)
-                value = y.reshape(len(x), *op.shape)
+                if stochastic:
+                    value = self._activate(op, act, z, client_shares).reshape(len(x), *op.shape)
+                else:
+                    value = exact(act, z).reshape(len(x), *op.shape)
+                    if op.mask is not None:
+                        others = (signed(operands[0], program.modulus) >> op.shift) % program.modulus.value
+                        value = choose(op, op.mask, value, others)
             else:
                 value = run_local(op, operands, program.modulus)
             values[i] = value
@@ -118,12 +124,21 @@ class DeviceProgram:
         else:
             z_c = torch.randint(modulus, z.shape, generator=shares, device=self.device)
         z_s = (z - z_c).remainder(modulus)
-        name = self.program.protocol(op)
-        if name in WINDOWED:
-            return window_relu(act, z_s, z_c)
+        if self.program.protocol(op) in WINDOWED:
+            y = window_relu(act, z_s, z_c)
+            if op.mask is not None:
+                others = rescaled(act.modulus, act.shift, z_s, z_c).remainder(modulus)
+                y = choose(op, op.mask, y, others)
+            return y
         host = (part.cpu().numpy().astype(np.uint32) for part in (z_s, z_c))
-        y = relu.by_name(name).simulate(act, *host)
-        return torch.from_numpy(y.astype(np.int64)).to(self.device)
+        result = masked.protocol(self.program, op).simulate(act, *host)
+        return torch.from_numpy(result.astype(np.int64)).to(self.device)
+
+
+def choose(op: Activate, mask: Mask, y: Tensor, others: Tensor) -> Tensor:
+    """y where the mask keeps the sign test, elsewhere `others` or zero."""
+    kept = torch.from_numpy(mask.kept(op.shape)).to(y.device).reshape(y.shape[1:])
+    return torch.where(kept, y, others if mask.others == "identity" else 0)
 
 
 def window_relu(act: Activation, z_s: Tensor, z_c: Tensor) -> Tensor:
@@ -156,11 +171,16 @@ def rescaled(modulus: Modulus, shift: int, z_s: Tensor, z_c: Tensor) -> Tensor:
 def exact(act: Activation, z: Tensor) -> Tensor:
     """simulate.exact's activation: every sign test right."""
     modulus = act.modulus.value
-    signed = torch.where(z >= (modulus + 1) // 2, z - modulus, z)
-    total = torch.zeros_like(signed) if act.knots else signed >> act.shift
+    value = signed(z, act.modulus)
+    total = torch.zeros_like(value) if act.knots else value >> act.shift
     for knot, coef in zip(act.knots, act.coefs, strict=True):
-        total += coef * ((signed - knot).clamp(min=0) >> act.shift)
+        total += coef * ((value - knot).clamp(min=0) >> act.shift)
     return total.remainder(modulus)
+
+
+def signed(z: Tensor, modulus: Modulus) -> Tensor:
+    """Residues as signed integers."""
+    return torch.where(z >= (modulus.value + 1) // 2, z - modulus.value, z)
 
 
 def run_local(op: Operation, operands: Sequence[Tensor], modulus: Modulus) -> Tensor:

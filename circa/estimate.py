@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from circa.protocols import relu
 from circa.protocols.linear.cost import LinearCost, setup_bytes
 from circa.protocols.linear.cost import cost as linear_cost
 from circa.protocols.ot.iknp import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES
 from circa.protocols.relu import Cost
 
+from . import masked
 from .commands import COMMAND_BYTES
 from .description import to_json
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
@@ -165,7 +165,7 @@ def _online(program: Program, images: int) -> Iterator[EstimateRow]:
     yield EstimateRow(program.input.name, "input", "online", 4 * images * program.input.elements, 0, 0, 0.0)
     for op, layer in layers:
         online = layer.online
-        work = images * op.elements * len(op.knots) * RATES["sign test"] + layer.and_gates * RATES["gate"]
+        work = images * op.sign_tests * RATES["sign test"] + layer.and_gates * RATES["gate"]
         yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, share + work)
     yield EstimateRow(
         program.output.name, "output", "online", 0, 4 * images * program.output.elements, 1, share
@@ -174,7 +174,7 @@ def _online(program: Program, images: int) -> Iterator[EstimateRow]:
 
 def _layers(program: Program, images: int) -> list[tuple[Activate, Cost]]:
     acts = [(op, op.activation(program.modulus)) for op in program.activations]
-    return [(op, relu.by_name(program.protocol(op)).cost(act, images)) for op, act in acts]
+    return [(op, masked.protocol(program, op).cost(act, images)) for op, act in acts]
 
 
 def _multiply_adds(op: Linear) -> int:

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circa.protocols import relu
 from circa.protocols.channel import Channel
 from circa.protocols.linear.he import LinearReceiver, LinearSender, Prepared
 from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Relu
 
+from . import masked
 from .local import run_local
 from .program import Activate, Input, Linear, Program
 from .report import Report
@@ -69,7 +69,7 @@ class ClientParty:
             self._linear = _receivers(ch, program)
 
     def relu(self, op: Activate) -> Relu:
-        return relu.by_name(self.program.protocol(op))
+        return masked.protocol(self.program, op)
 
     def offline(self, count: int, progress: Progress) -> ClientMaterial:
         """Make material for `count` images."""
@@ -95,6 +95,8 @@ class ClientParty:
                     continue
                 elif isinstance(op, Input | Activate):
                     shares[i] = program.modulus.uniform(self.prg, (count, *op.shape))
+                    if isinstance(op, Activate) and op.mask is not None:
+                        op.mask.clear(shares[i])
                 elif all(j in shares for j in op.inputs):
                     shares[i] = run_local(op, [shares[j] for j in op.inputs], program.modulus)
 
@@ -132,7 +134,7 @@ class ServerParty:
         self._linear = _senders(ch, program, prg)
 
     def relu(self, op: Activate) -> Relu:
-        return relu.by_name(self.program.protocol(op))
+        return masked.protocol(self.program, op)
 
     def offline(self, count: int) -> ServerMaterial:
         """Make material for `count` images, in step with the client."""

@@ -13,6 +13,7 @@ stands for the real number v * 2^-frac_bits. Only activations and `Mul` talk to 
 import math
 from dataclasses import dataclass, field
 
+from circa.masks import Mask
 from circa.protocols.errors import ParameterError
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.relu import Activation
@@ -80,7 +81,8 @@ class Activate(Operation):
     Without knots it is the shift alone.
 
     The first dimension of `shape` holds the channels. `window` belongs to the ring protocols,
-    `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale.
+    `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale. With a mask
+    that is so for the elements it keeps; the others are shifted alone, or zero (masks.py).
     """
 
     shift: int
@@ -89,9 +91,15 @@ class Activate(Operation):
     mode: str = "poszero"
     knots: tuple[int, ...] = (0,)
     coefs: tuple[int, ...] = (1,)
+    mask: Mask | None = None
+
+    @property
+    def sign_tests(self) -> int:
+        """For one image."""
+        return len(self.knots) * (self.elements if self.mask is None else self.mask.count)
 
     def activation(self, modulus: Modulus) -> Activation:
-        """The description that the ReLU protocols take."""
+        """The description that the ReLU protocols take; masked.py splits it by the mask."""
         return Activation(
             modulus=modulus,
             channels=self.shape[0],
@@ -199,4 +207,4 @@ class Program:
     @property
     def relus(self) -> int:
         """Sign tests for one image."""
-        return sum(op.elements * len(op.knots) for op in self.activations)
+        return sum(op.sign_tests for op in self.activations)

@@ -12,6 +12,7 @@ pixel may drop it: (M,).
 import math
 from collections.abc import Sequence
 
+from circa import masked
 from circa.errors import ParameterError
 from circa.program import (
     Activate,
@@ -28,7 +29,6 @@ from circa.program import (
     Slice,
 )
 from circa.protocols.linear.parameters import parameter_set
-from circa.protocols.relu import by_name
 
 __all__ = ["MAX_ELEMENTS", "MAX_FRAC_BITS", "MAX_OPERATIONS", "check_program", "infer"]
 
@@ -106,7 +106,7 @@ def check_program(program: Program) -> None:
         )
         try:
             if isinstance(op, Activate):
-                by_name(program.protocol(op)).cost(op.activation(program.modulus), 1)
+                masked.protocol(program, op).cost(op.activation(program.modulus), 1)
             elif isinstance(op, Linear):
                 parameter_set(op.parameters)
         except ParameterError as error:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from circa import masked
 from circa.errors import ParameterError
 from circa.exact import ExactLinear
 from circa.local import run_local
 from circa.program import Activate, Input, Linear, Program
-from circa.protocols import relu
 from circa.protocols.shares import Modulus
 
 __all__ = ["chunk_size", "exact", "exact_activation", "given_share", "last_uses", "run", "simulate"]
@@ -43,7 +43,7 @@ def simulate(
     """
 
     def activate(op: Activate, z: Residues) -> Residues:
-        protocol = relu.by_name(program.protocol(op))
+        protocol = masked.protocol(program, op)
         act = op.activation(program.modulus)
         z = z.reshape(act.shape(z.shape[0]))
         if isinstance(client_shares, np.random.Generator):
@@ -70,6 +70,9 @@ def exact_activation(op: Activate, z: Residues, modulus: Modulus) -> Residues:
     total = np.zeros_like(signed) if op.knots else signed >> op.shift
     for knot, coef in zip(op.knots, op.coefs, strict=True):
         total += coef * (np.maximum(signed - knot, 0) >> op.shift)
+    if op.mask is not None:
+        kept = op.mask.kept(op.shape)
+        total = np.where(kept, total, signed >> op.shift if op.mask.others == "identity" else 0)
     return modulus.encode(total)
 
 

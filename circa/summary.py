@@ -29,7 +29,7 @@ def summary(program: Program) -> Table:
     for column in ("\n2^-", "\nReLUs", "\nwindow", "\n|z| <", "offline\nkB", "online\nkB"):
         table.add_column(column, justify="right", no_wrap=True)
     for op in program.operations:
-        relus = op.elements * len(op.knots) if isinstance(op, Activate) else 0
+        relus = op.sign_tests if isinstance(op, Activate) else 0
         table.add_row(
             op.name,
             type(op).__name__.lower(),

@@ -15,6 +15,7 @@ pseudorandom. P is masked by y_c.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,17 @@ class Rescale:
     # ---- online
 
     def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: RescaleSender) -> Residues:
+        y = self.open(ch, act, z_s, material)
+        self.close(ch, act, y)
+        return y
+
+    def online_receiver(self, ch: Channel, act: Activation, material: RescaleReceiver) -> None:
+        ch.send(self.answer(ch, act, material))
+
+    # The same in steps, so that the messages of another protocol may go between them.
+
+    def open(self, ch: Channel, act: Activation, z_s: Residues, material: RescaleSender) -> Residues:
+        """Sender: sends (1); returns y_s without P."""
         ar, batch = _parameters(act), act.batch_of(z_s)
         kept, z, y = flat(act, batch, material), z_s.reshape(-1), np.empty(z_s.size, np.uint32)
         first = Columns(y.size, _down(ar))
@@ -84,15 +96,20 @@ class Rescale:
             y[rows], D1 = truncation.sender_terms(ar, z[rows])
             assert D1 is not None
             ar.sub_units_(D1, kept.u1[rows])
+            ar.add_(y[rows], ar.lift(kept.p_s[rows]))
             first.put(rows, [ar.reduce_units(D1)])
         ch.send(first.data)
-        second = Columns(y.size, _up(ar), ch.recv(message_size(y.size, _up(ar))))  # (2)
-        for rows in blocks(y.size):
-            ar.add_(y[rows], ar.lift(kept.p_s[rows]))
-            ar.add_(y[rows], truncation.checked(ar, second.get(rows)[0]))
         return y.reshape(z_s.shape)
 
-    def online_receiver(self, ch: Channel, act: Activation, material: RescaleReceiver) -> None:
+    def close(self, ch: Channel, act: Activation, y: Residues) -> None:
+        """Sender: receives (2) and adds P to what `open` returned, in place."""
+        ar, flat_y = _parameters(act), y.reshape(-1)
+        second = Columns(y.size, _up(ar), ch.recv(message_size(y.size, _up(ar))))  # (2)
+        for rows in blocks(y.size):
+            ar.add_(flat_y[rows], truncation.checked(ar, second.get(rows)[0]))
+
+    def answer(self, ch: Channel, act: Activation, material: RescaleReceiver) -> Any:
+        """Receiver: receives (1); returns (2), still to be sent."""
         ar, batch = _parameters(act), material.C0.shape[0]
         kept, count = flat(act, batch, material), batch * act.elements
         first = Columns(count, _down(ar), ch.recv(message_size(count, _down(ar))))  # (1)
@@ -102,7 +119,7 @@ class Rescale:
             D1 = truncation.checked(ar, first.get(rows)[0])
             P = ar.lift(D1 & widen(part.n_c, D1.dtype))
             second.put(rows, [ar.modulus.add(P, part.C0)])
-        ch.send(second.data)
+        return second.data
 
     # ---- what it computes, what it costs
 

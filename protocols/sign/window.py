@@ -26,6 +26,7 @@ multiples of W. A gain that is no power of two fills a range that m would round 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,11 @@ class Window:
                 f"{len(self.gain)} gains, one a channel, for shares of shape {tuple(shape)}, "
                 f"which should be (batch, channels, positions)"
             )
-        return np.array(self.gain, np.uint32)[:, None]
+        return self._gains
+
+    @cached_property
+    def _gains(self) -> NDArray[np.uint32]:
+        return np.array(self.gain, np.uint32)[:, None]  # kept: a layer may have one for every element
 
 
 def drelu(a: NDArray[np.unsignedinteger], t: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.uint8]:
