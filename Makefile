@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SOURCES := $(shell find circa/ models protocols -type f -not -path '*/__pycache__/*' -not -name '*.so')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint install dev kernels bench clean
+.PHONY: help demo test test-slow test-numpy lint install dev kernels bench clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -18,6 +18,9 @@ test: install lint  ## ruff, mypy --strict on the installed package, pytest
 
 test-slow: install  ## the tests marked slow: builds, sanitizers, long statistics
 	$(BIN)/pytest -m slow
+
+test-numpy: install  ## the protocols' tests once more, without the native kernels
+	CIRCA_NATIVE=0 $(BIN)/pytest tests/protocols
 
 lint: install
 	$(BIN)/ruff check

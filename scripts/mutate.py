@@ -2,9 +2,9 @@
 
     python scripts/mutate.py protocols/ot/iknp.py tests/protocols/ot/test_iknp.py [--count 30] [--seed 0]
 
-Every mutant is one change of the syntax tree: another operator, a constant one higher, a condition negated, a
-call whose result is dropped removed. The tests run on a copy of the tree, in NumPy (CIRCA_NATIVE=0), until the
-first failure. A survivor is a hole in the tests or a change that changes nothing (an optimisation, a tuning
+Every mutant is one change of the syntax tree: another operator, a constant one higher, a condition negated,
+a call whose result is dropped removed. The tests run on a copy of the tree, in NumPy (CIRCA_NATIVE=0), until
+the first failure. A survivor is a hole in the tests or a change that changes nothing (an optimisation, a tuning
 constant): someone has to look. The exit status is the number of survivors.
 """
 
@@ -44,7 +44,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 
 
 def breaks(node: ast.AST) -> Iterator[str]:
-    """The ways in which a node can be broken; each step leaves it broken, the end of the iterator repairs it."""
+    """The ways in which a node can be broken; each step leaves it broken, the last one repairs it."""
     if isinstance(node, ast.BinOp | ast.BoolOp | ast.AugAssign) and type(node.op) in SWAPS:
         old = node.op
         node.op = SWAPS[type(old)]()  # type: ignore[assignment]
