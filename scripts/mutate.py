@@ -4,8 +4,8 @@
 
 Every mutant is one change of the syntax tree: another operator, a constant one higher, a condition negated,
 a call whose result is dropped removed. The tests run on a copy of the tree, in NumPy (CIRCA_NATIVE=0), until
-the first failure. A survivor is a hole in the tests or a change that changes nothing (an optimisation, a tuning
-constant): someone has to look. The exit status is the number of survivors.
+the first failure. A survivor is a hole in the tests or a change that changes nothing (an optimisation, a
+constant of tuning): someone has to look. The exit status is the number of survivors.
 """
 
 import argparse
