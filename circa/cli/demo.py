@@ -26,7 +26,7 @@ SHOWN = 4  # images drawn in the terminal
 
 
 def demo(
-    images: Annotated[int, typer.Option(min=1, max=297, help="Held-out images to classify.")] = 64,
+    images: Annotated[int, typer.Option(min=1, max=300, help="Held-out images to classify.")] = 64,
     relu: Annotated[str, typer.Option(help="ReLU protocol; `circa bench relu --help` lists them.")] = "table",
     bits: Annotated[int, typer.Option(min=2, max=8, help="Window bits n of the sign test.")] = 6,
     epochs: Annotated[int, typer.Option(min=1, help="Training epochs.")] = 12,
@@ -45,7 +45,9 @@ def demo(
         import torch
 
         from circa.client import connect
+        from circa.protocols.relu import modulus_for
 
+        modulus_for(relu)  # an unknown name is refused before the training
         x, truth, model, converted = _train_and_convert(images, relu, bits, epochs, seed, as_json)
         with torch.no_grad():
             plain = model(x)
