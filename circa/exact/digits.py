@@ -28,7 +28,7 @@ def digit_planes(x: NDArray[np.uint32], padding: tuple[int, int, int, int]) -> T
     for b in range(batch):  # PyTorch transposes a matrix in blocks, and a batch of them element by element
         pixels = flat[b].t().contiguous().numpy().view(np.uint32).reshape(height, width, channels)
         for i in range(count):
-            inside[i, b] = (pixels >> np.uint32(8 * i)).astype(np.uint8)
+            inside[i, b] = (pixels >> np.uint32(8 * i) if i else pixels).astype(np.uint8)
     return planes
 
 
