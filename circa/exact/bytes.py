@@ -64,7 +64,7 @@ def by_bytes(g: LinearShape, weight: Integers, modulus: Modulus) -> Apply | None
 
 
 def _horner(sums: Tensor, modulus: Modulus) -> Tensor:
-    """sum_i 256^i sums[i] modulo M, in wrapping 32-bit words or (below 2^49 before the reduction) in float64."""
+    """sum_i 256^i sums[i] modulo M, in wrapping 32-bit words or (below 2^49 until reduced) in float64."""
     *lower, total = sums.to(torch.int32 if modulus.is_ring else torch.float64).unbind()
     for digit in reversed(lower):
         total = digit.add_(total, alpha=256)

@@ -26,7 +26,7 @@ LARGEST = 1 << 52
 
 
 def by_doubles(g: LinearShape, weight: NDArray[np.int64], modulus: Modulus) -> Apply:
-    """Raises ParameterError where the weights are so many and large that even limbs of 16 bits would round."""
+    """Raises ParameterError where the weights are so many and large that limbs of 16 bits would round."""
     norm = int(np.abs(weight).sum(axis=(1, 2, 3)).max())
     if norm << 16 > LARGEST:
         raise ParameterError(f"a row of weights has 1-norm {norm}, at most {LARGEST >> 16} is exact")
