@@ -1,15 +1,15 @@
 """What can go wrong, for users of the library: the protocols' error tree and the converter's branch of it.
 
-    CircaError
-    ├── ParameterError        the caller's argument (also a ValueError)
-    │   ├── ConversionError   modules that cannot be converted, all at once, each with its path and the remedy
-    │   ├── CalibrationError  a layer without range, or whose range does not fit
-    │   ├── InputError        an input of the wrong shape, dtype or value; nothing has been sent
-    │   └── FileError         a .circa file that is damaged or of another version
-    └── ProtocolError         the peer, or the line to it
-        ├── FramingError, CheckFailed, PeerGone
-        ├── HandshakeError    another protocol version, or another model than expected
-        └── RemoteError       the peer reported an error of its own and ended the session
+CircaError
+├── ParameterError        the caller's argument (also a ValueError)
+│   ├── ConversionError   modules that cannot be converted, all at once, each with its path and the remedy
+│   ├── CalibrationError  a layer without range, or whose range does not fit
+│   ├── InputError        an input of the wrong shape, dtype or value; nothing has been sent
+│   └── FileError         a .circa file that is damaged or of another version
+└── ProtocolError         the peer, or the line to it
+    ├── FramingError, CheckFailed, PeerGone
+    ├── HandshakeError    another protocol version, or another model than expected
+    └── RemoteError       the peer reported an error of its own and ended the session
 """
 
 from circa.protocols.errors import (
