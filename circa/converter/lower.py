@@ -59,6 +59,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.hardtanh.default: activation.hardtanh,
     aten.clamp.default: activation.clamp,
     aten.clamp_min.default: activation.clamp_min,
+    aten.leaky_relu.default: activation.leaky_relu,
+    aten.prelu.default: activation.prelu,
     aten.max_pool1d.default: activation.max_pool,
     aten.max_pool2d.default: activation.max_pool,
     aten.view.default: shape.reshape,

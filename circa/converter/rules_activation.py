@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from .graph import Activate, MaxPool, Node
-from .rules_linear import over
+from .graph import Activate, Add, MaxPool, Node, Rescale, Scale
+from .rules_linear import constant, over
 from .site import Site, Unsupported, per_channel, reshaped
 
 
@@ -36,6 +36,32 @@ def clamp(site: Site, x: Node, low: float | None = None, high: float | None = No
 
 def clamp_min(site: Site, x: Node, low: float) -> Node:
     return clamp(site, x, low)
+
+
+def leaky_relu(site: Site, x: Node, slope: float = 0.01) -> Node:
+    """ReLU(z) + slope * (z - ReLU(z))."""
+    positive, negative = parts(site, x)
+    scaled = Scale(f"{site.name}.slope", [negative], x.shape, slope) if slope != 1 else negative
+    return Add(f"{site.name}.sum", [positive, scaled], x.shape, (1, 1)) if slope else positive
+
+
+def prelu(site: Site, x: Node, weight: object) -> Node:
+    """The same with learned slopes: one is public, one per channel are the weights of a linear layer."""
+    slopes = constant(weight, "weight")
+    if slopes.numel() == 1:
+        return leaky_relu(site, x, slopes.item())
+    positive, negative = parts(site, x)
+    scaled = per_channel(f"{site.name}.slope", negative, slopes, torch.zeros(1))
+    return Add(f"{site.name}.sum", [positive, scaled], x.shape, (1, 1))
+
+
+def parts(site: Site, x: Node) -> tuple[Node, Node]:
+    """ReLU(z) and z - ReLU(z). Both lose their fractional bits in a protocol of their own, so they meet at
+    one scale.
+    """
+    positive = Activate(site.name, [x], x.shape)
+    linear = Rescale(f"{site.name}.linear", [x], x.shape)
+    return positive, Add(f"{site.name}.negative", [linear, positive], x.shape, (1, -1))
 
 
 def max_pool(

@@ -28,7 +28,7 @@ FEW_BITS = 8  # below this many, use all of the modulus before giving up more
 LEAST_BITS = 4
 WEIGHT_UNITS = 6.0  # r.m.s. of a layer's integer weights, at least: rounding then costs 5 % of it
 MORE_BITS = 8
-FACTOR_BITS = 10  # of a multiplication by a number that is no power of two: relative error 2^-11
+FACTOR_BITS = 8  # of a multiplication by a number that is no power of two: error 2^-9
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ The bounds, with f fractional bits in the result and F in the operand:
     the rest     0
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ __all__ = ["check_network", "check_program"]
 FLOAT32 = 1e-3  # of a layer's largest value: what float32 and another order of summation may change
 FLOAT64 = 1e-9
 KEPT_VALUES = 1 << 24  # every value of every image is kept, in float64
-MOST_IMAGES = 8
+MOST_IMAGES = 4
 
 
 def check_network(exported: ExportedProgram, nodes: list[Node], calibration: Tensor) -> None:
@@ -130,11 +131,11 @@ def check_program(model: ConvertedModel, place: dict[Node, int], scales: Scales,
 def bound(node: Node, op: program.Operation, x: Tensor, scales: Scales) -> Tensor:
     unit = torch.tensor(2.0**-op.frac_bits, dtype=torch.float64)
     if isinstance(node, graph.Linear):
-        ones = graph.Linear(
-            node.name, [], node.shape, node.size, torch.ones_like(node.weight), torch.zeros_like(node.bias),
-            node.stride, node.padding, node.dilation, node.groups,
-        )  # fmt: skip
-        read = graph.linear(ones, x.abs()).reshape(len(x), *node.shape)
+        ones = replace(
+            node, weight=torch.ones_like(node.weight[: node.groups]), bias=x.new_zeros(node.groups)
+        )
+        read = graph.linear(ones, x.abs()).repeat_interleave(len(node.weight) // node.groups, 1)
+        read = read.reshape(len(x), *node.shape)
         return read * 2.0 ** -(scales.weight_bits[node] + 1) + unit / 2
     if isinstance(node, graph.Scale):
         return x.abs() * 2.0 ** -(op.frac_bits - scales.frac_bits[node.inputs[0]] + 1)

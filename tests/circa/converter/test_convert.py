@@ -130,6 +130,24 @@ def test_two_linear_layers_in_a_row_get_a_rescale_between_them():
     assert (converted(IMAGES, stochastic=False) - expected).abs().max().item() < 0.05 * expected.std().item()
 
 
+@pytest.mark.parametrize(
+    "activation", [nn.LeakyReLU(0.1), nn.LeakyReLU(0.25), nn.PReLU(4), nn.PReLU(init=0.3)]
+)
+def test_slopes_below_zero(activation):
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), activation, nn.Conv2d(4, 4, 3), activation, nn.Flatten(), nn.Linear(64, 3)
+    )
+    if isinstance(activation, nn.PReLU) and activation.weight.numel() > 1:
+        activation.weight.data += torch.linspace(-0.3, 0.2, activation.weight.numel())
+    converted = convert(model, IMAGES)
+    assert converted.program.relus == 4 * 36 + 4 * 16
+    assert sum(not op.knots for op in converted.program.activations) == 2  # one round trip more for each
+    with torch.no_grad():
+        expected = model(IMAGES)
+    assert (converted(IMAGES, stochastic=False) - expected).abs().max().item() < 0.1 * expected.std().item()
+
+
 def checked(tamper) -> str:
     """The refusal of a conversion whose integer program `tamper` changes before the self-check."""
     original = verify.check_program
