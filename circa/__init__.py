@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors
+    from .accuracy import tune, with_windows
     from .client import Session, connect
     from .converter import convert
     from .errors import CircaError
@@ -32,6 +33,8 @@ _HOMES = {
     "convert": "converter",
     "errors": "",
     "serve": "server",
+    "tune": "accuracy",
+    "with_windows": "accuracy",
 }
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
     "convert",
     "errors",
     "serve",
+    "tune",
+    "with_windows",
 ]
 
 

@@ -11,18 +11,18 @@ tuning      a window for every layer under a budget       front      its plot
 
 from .faults import LayerFaults, fault_rates
 from .sweep import Point, Sweep, sweep
-
-# from .tuning import Tuned, tune
+from .tuning import Setting, Tuned, tune
 from .windows import with_truncation, with_windows
 
 __all__ = [
     "LayerFaults",
     "Point",
+    "Setting",
     "Sweep",
-    # "Tuned",
+    "Tuned",
     "fault_rates",
     "sweep",
-    # "tune",
+    "tune",
     "with_truncation",
     "with_windows",
 ]

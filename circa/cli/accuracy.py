@@ -135,7 +135,7 @@ def _sweep_table(result: "Sweep", name: str) -> Table:
         f"{plain}fixed point without faults {result.exact:.1f} ({low:.1f} to {high:.1f});"
         f" intervals 95 % binomial, differences on the same images ± one standard error"
     )
-    for column in ("mode", "n", "k", "accuracy", "95 %", "less fixed point", "same class", "online"):
+    for column in ("mode", "n", "k", "accuracy", "95 %", "to fixed point", "same class", "online"):
         table.add_column(column, justify="left" if column == "mode" else "right", no_wrap=True)
     for point in result.points:
         score = point.score
