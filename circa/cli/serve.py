@@ -1,6 +1,7 @@
 """`circa serve`."""
 
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,9 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds of silence until a client counts as gone.")
     ] = TIMEOUT,
     sessions: Annotated[int, typer.Option(min=1, help="Clients served at one time.")] = 8,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="For linear layers; default: half the cores.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve a converted model to private clients until interrupted.
@@ -35,8 +39,12 @@ def serve(
     With --json the first line printed is an object with the address and the model's hash.
     """
     with reporting(as_json):
+        import torch
+
         from circa.server import Server
 
+        # Half the cores: two full pools of spinning threads on one machine stall each other.
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) // 2))
         logging.basicConfig(
             level=logging.WARNING if as_json else logging.INFO, format="%(asctime)s  %(message)s"
         )
