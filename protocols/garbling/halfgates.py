@@ -37,7 +37,19 @@ from ..errors import ParameterError
 from ..hash import FIXED_KEY, sigma
 from .circuit import Circuit, Op
 
-__all__ = ["BLOCK", "ActiveLabels", "Tables", "ZeroLabels", "empty_tables", "encode", "evaluate", "garble"]
+__all__ = [
+    "BLOCK",
+    "ActiveLabels",
+    "Tables",
+    "ZeroLabels",
+    "empty_tables",
+    "encode",
+    "encode_numpy",
+    "evaluate",
+    "garble",
+    "lowest_bits",
+    "lowest_bits_numpy",
+]
 
 BLOCK = 8192  # instances; 128 KiB a label
 
@@ -54,7 +66,7 @@ class ZeroLabels:
 
     def permute_bits(self) -> Bits:
         """p of every wire and instance: a wire's value is its colour XOR p."""
-        return (self.blocks[..., 0] & np.uint64(1)).astype(np.uint8)
+        return lowest_bits(self.blocks)
 
 
 @dataclass(frozen=True)
@@ -64,14 +76,39 @@ class ActiveLabels:
     blocks: Labels
 
     def colours(self) -> Bits:
-        return (self.blocks[..., 0] & np.uint64(1)).astype(np.uint8)
+        return lowest_bits(self.blocks)
 
 
 def encode(zero: ZeroLabels, delta: Labels, bits: Bits) -> ActiveLabels:
     """The active labels of these values: W^0 ⊕ v·Δ."""
     if bits.shape != zero.blocks.shape[:2]:
         raise ParameterError(f"labels of shape {zero.blocks.shape[:2]} encode bits of shape {bits.shape}")
-    return ActiveLabels(zero.blocks ^ _times_delta(bits, delta))
+    fast = kernels.native()
+    if fast is None:
+        return ActiveLabels(encode_numpy(zero.blocks, delta, bits))
+    out = np.empty_like(zero.blocks, order="C")
+    fast.encode(np.ascontiguousarray(zero.blocks), delta, np.ascontiguousarray(bits), out)
+    return ActiveLabels(out)
+
+
+def encode_numpy(zero: Labels, delta: Labels, bits: Bits) -> Labels:
+    """The definition of `encode`."""
+    return zero ^ _times_delta(bits, delta)
+
+
+def lowest_bits(blocks: Labels) -> Bits:
+    """lsb of every label."""
+    fast = kernels.native()
+    if fast is None:
+        return lowest_bits_numpy(blocks)
+    out = np.empty(blocks.shape[:2], np.uint8)
+    fast.colours(np.ascontiguousarray(blocks), out)
+    return out
+
+
+def lowest_bits_numpy(blocks: Labels) -> Bits:
+    """The definition of `lowest_bits`."""
+    return (blocks[..., 0] & np.uint64(1)).astype(np.uint8)
 
 
 def empty_tables(circuit: Circuit, instances: int) -> Tables:

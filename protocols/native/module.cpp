@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "labels.h"
 #include "packing.h"
 
 namespace nb = nanobind;
@@ -169,6 +170,29 @@ NB_MODULE(_kernels, m) {
     const nb::gil_scoped_release free;
     circa::unpack(packed.data(), out.shape(0), width, out.data());
   }, "packed"_a.noconvert(), "width"_a, "out"_a.noconvert());
+
+  m.def("encode", [](Labels zero, Delta delta, Matrix bits, OutLabels out) {
+    const size_t wires = zero.shape(0), n = zero.shape(1);
+    require(bits.shape(0) == wires && out.shape(0) == wires && bits.shape(1) == n && out.shape(1) == n,
+            "zero, bits and out differ in shape");
+    const nb::gil_scoped_release free;
+    circa::encode(zero.data(), delta.data(), bits.data(), wires * n, out.data());
+  }, "zero"_a.noconvert(), "delta"_a.noconvert(), "bits"_a.noconvert(), "out"_a.noconvert());
+
+  m.def("colours", [](Labels labels, OutMatrix out) {
+    require(labels.shape(0) == out.shape(0) && labels.shape(1) == out.shape(1), "labels and out differ in shape");
+    const nb::gil_scoped_release free;
+    circa::colours(labels.data(), out.shape(0) * out.shape(1), out.data());
+  }, "labels"_a.noconvert(), "out"_a.noconvert());
+
+  m.def("words", [](Of<const uint8_t, -1, -1, -1> bits, size_t width, Of<uint32_t, -1, -1> out) {
+    const size_t wires = bits.shape(1), n = bits.shape(2);
+    require(width <= wires && width <= 32, "a word has at most 32 bits, and no more than there are wires");
+    require(bits.shape(0) == out.shape(0) && n == out.shape(1), "bits and out differ in shape");
+    const nb::gil_scoped_release free;
+    for (size_t image = 0; image < out.shape(0); image++)
+      circa::words(bits.data() + image * wires * n, width, n, out.data() + image * n);
+  }, "bits"_a.noconvert(), "width"_a, "out"_a.noconvert());
 
   m.def("garble", [](Bytes op, Slots a, Slots b, Slots out, size_t slots, Slots output_slots, Labels garbler,
                      Matrix fixed, Labels evaluator, Delta delta, uint64_t tweak, Of<uint64_t, -1, 2, -1, 2> tables,

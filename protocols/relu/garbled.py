@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..channel import Channel
 from ..errors import ParameterError
 from ..garbling import yao
@@ -34,6 +35,7 @@ __all__ = [
     "send_layer",
     "stored_bytes",
     "words",
+    "words_numpy",
 ]
 
 PART = 1 << 12  # instances
@@ -103,6 +105,16 @@ def evaluate_layer(
 
 def words(bits: Bits, width: int) -> Residues:
     """The words of the first `width` wires: (batch, wires, elements) to (batch, elements)."""
+    fast = kernels.native()
+    if fast is None:
+        return words_numpy(bits, width)
+    out = np.empty((bits.shape[0], bits.shape[2]), np.uint32)
+    fast.words(np.ascontiguousarray(bits), width, out)
+    return out
+
+
+def words_numpy(bits: Bits, width: int) -> Residues:
+    """The definition of `words`."""
     total = bits[:, 0].astype(np.uint32)
     for i in range(1, width):
         total |= bits[:, i].astype(np.uint32) << np.uint32(i)

@@ -20,6 +20,7 @@ from circa.protocols.ot.expand import Rows
 from circa.protocols.ot.transpose import columns, columns_numpy
 from circa.protocols.packing import pack, pack_numpy, packed_size, unpack, unpack_numpy
 from circa.protocols.prg import Prg
+from circa.protocols.relu.garbled import words, words_numpy
 
 NATIVE = kernels.native()
 LEVELS = NATIVE.levels() if NATIVE else []
@@ -138,6 +139,46 @@ def test_packing_arrays_that_do_not_fit_are_refused(width, change):
         NATIVE.pack(values, width, packed)
     with pytest.raises(ValueError, match="packed"):
         NATIVE.unpack(packed, width, values)
+
+
+@native_only
+@pytest.mark.parametrize("n", SIZES)
+def test_labels_and_bits(prg, n):
+    zero, bits, delta = prg.uint64((5, n, 2)), prg.bits((5, n)), delta_of(prg)
+    views = zero[::-1], np.repeat(bits, 2, axis=1)[:, ::2]  # neither is in C order
+    for labels, values in ((zero, bits), views):
+        active = halfgates.encode(halfgates.ZeroLabels(labels), delta, values)
+        assert np.array_equal(active.blocks, halfgates.encode_numpy(labels, delta, values))
+        assert np.array_equal(active.colours(), halfgates.lowest_bits_numpy(active.blocks))
+        assert np.array_equal(active.colours() ^ halfgates.ZeroLabels(labels).permute_bits(), values)
+
+
+@native_only
+@pytest.mark.parametrize("n", SIZES)
+def test_words(prg, n):
+    bits = prg.bits((3, 32, n))
+    for width in (1, 2, 31, 32):
+        assert np.array_equal(words(bits, width), words_numpy(bits, width))
+        assert np.array_equal(words(bits[::2], width), words_numpy(bits, width)[::2])
+
+
+@native_only
+@pytest.mark.parametrize(("shape", "width"), [((2, 9), 3), ((2, 8), 6), ((2, 8), 33), ((1, 8), 3)])
+def test_words_that_do_not_fit_are_refused(shape, width):
+    with pytest.raises(ValueError, match=r"bits and out differ|at most 32 bits"):
+        NATIVE.words(np.zeros((2, 5, 8), np.uint8), width, np.zeros(shape, np.uint32))
+
+
+@native_only
+@pytest.mark.parametrize("shape", [(2, 9), (3, 8)])
+def test_labels_that_do_not_fit_are_refused(shape):
+    labels, delta = np.zeros((2, 8, 2), np.uint64), np.ones(2, np.uint64)
+    with pytest.raises(ValueError, match="differ in shape"):
+        NATIVE.encode(labels, delta, np.zeros(shape, np.uint8), labels.copy())
+    with pytest.raises(ValueError, match="differ in shape"):
+        NATIVE.encode(labels, delta, np.zeros((2, 8), np.uint8), np.zeros((*shape, 2), np.uint64))
+    with pytest.raises(ValueError, match="differ in shape"):
+        NATIVE.colours(labels, np.zeros(shape, np.uint8))
 
 
 def comparator() -> Circuit:
