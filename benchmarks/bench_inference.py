@@ -2,8 +2,8 @@
 
     python benchmarks/bench_inference.py [resnet20 resnet32 resnet18_cifar mnist_b] [--images 1] [--repeats 5]
 
-Trained weights where ../shared/data is there, random ones otherwise, and random images: the cost does not
-depend on them. Online seconds are wall time at the client, medians over repeats, with the fastest and the slowest.
+Trained weights where ../shared/data is there, random ones otherwise, and random images: neither changes the
+cost. Seconds are wall time at the client: medians over the repeats, with the fastest and the slowest.
 """
 
 import argparse
