@@ -7,6 +7,7 @@ from circa.converter.capture import capture, inference_copy
 from circa.converter.fold import fold
 from circa.converter.graph import Node, evaluate, topological
 from circa.converter.lower import lower
+from circa.converter.masking import merge_masks
 from circa.converter.maximum import expand_maxima
 
 
@@ -28,7 +29,7 @@ def traced(model: nn.Module, x: Tensor) -> Node:
 
 
 def network(model: nn.Module, x: Tensor) -> list[Node]:
-    return topological(expand_maxima(fold(traced(model, x))))
+    return topological(expand_maxima(fold(merge_masks(traced(model, x)))))
 
 
 def run(nodes: list[Node], x: Tensor) -> Tensor:

@@ -59,6 +59,10 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
     def visit(node: Node, value: Tensor) -> None:
         largest[node] = max(largest[node], value.abs().max().item())
         for activation in readers.get(node, []):
+            if (
+                activation.mask is not None
+            ):  # the others take no sign test; a knot in their place adds no range
+                value = torch.where(activation.mask, value, activation.knots[0])
             channels = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
             low, high = channels.amin((0, 2)).double(), channels.amax((0, 2)).double()
             far = torch.stack(

@@ -1,6 +1,6 @@
 """`convert`: a trained PyTorch network and typical inputs to a `ConvertedModel`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from .capture import capture, inference_copy, try_out
 from .fold import fold
 from .graph import topological
 from .lower import lower
+from .masking import apply_masks, merge_masks
 from .maximum import expand_maxima
 from .quantise import WINDOWED, SignTest, quantise
 from .scales import Wanted, choose_scales
@@ -37,6 +38,8 @@ def convert(
     activation_bits: int = 12,
     weight_bits: int = 8,
     truncate_bits: int = 12,
+    masks: Mapping[str, Tensor] | None = None,
+    others: str = "identity",
     labels: Sequence[str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ConvertedModel:
@@ -46,7 +49,10 @@ def convert(
     them. relu: name of the ReLU protocol. modulus: "ring", "prime", or the one that the protocol is meant
     for. Window protocols: `bits` n, fault `mode`, one window per channel or per layer, `margin` on the
     calibrated ranges; published ones: `truncate_bits` k. Fractional bits of the input, the activations and
-    the weights are lowered where a range needs it. progress(step, done, total) is called as the work goes on.
+    the weights are lowered where a range needs it. masks: by the name of an activation, zeros and ones in
+    its shape; where a mask is zero there is no sign test, and the value stays ("identity") or becomes 0
+    ("zero", `others`). A mask in the model itself needs no argument. progress(step, done, total) is called
+    as the work goes on.
 
     Raises ConversionError listing every part of the model that does not convert, CalibrationError for
     calibration data or ranges that do not fit, ParameterError for another argument out of range.
@@ -72,7 +78,7 @@ def convert(
     report("trace", 0, 1)
     result = try_out(model, calibration)
     exported = capture(model, calibration)
-    output = expand_maxima(fold(lower(exported)))
+    output = expand_maxima(fold(apply_masks(merge_masks(lower(exported)), masks or {}, others)))
     nodes = topological(output)
     report("trace", 1, 1)
     check_network(exported, nodes, calibration)

@@ -27,6 +27,7 @@ __all__ = [
     "Rescale",
     "Reshape",
     "Scale",
+    "Select",
     "Slice",
     "Source",
     "consumers",
@@ -99,11 +100,23 @@ class Linear(Node):
 
 @dataclass(eq=False)
 class Activate(Node):
-    """sum_j coefs[j] * ReLU(z - knots[j]); `rescale` says whether it may take fractional bits away."""
+    """sum_j coefs[j] * ReLU(z - knots[j]); `rescale` says whether it may take fractional bits away.
+
+    Where `mask`, a bool tensor of the node's shape, is false, the value is z ("identity") or 0 ("zero").
+    """
 
     knots: tuple[float, ...] = (0.0,)
     coefs: tuple[int, ...] = (1,)
     rescale: bool = True
+    mask: Tensor | None = None
+    others: str = "identity"
+
+
+@dataclass(eq=False)
+class Select(Node):
+    """Zero where `mask` is false; `masking.py` merges it into an activation."""
+
+    mask: Tensor
 
 
 @dataclass(eq=False)
@@ -221,7 +234,12 @@ def compute(node: Node, operands: list[Tensor]) -> Tensor:
             return linear(node, x).reshape(n, *node.shape)
         case Activate():
             terms = [c * F.relu(x - t) for t, c in zip(node.knots, node.coefs, strict=True)]
-            return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+            value = torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+            if node.mask is None:
+                return value
+            return torch.where(node.mask, value, x if node.others == "identity" else 0.0)
+        case Select():
+            return x * node.mask
         case Pool():
             return F.avg_pool2d(x, node.kernel, node.stride, node.padding, divisor_override=1)
         case MaxPool():

@@ -53,6 +53,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.mul.Scalar: linear.multiply,
     aten.div.Tensor: linear.divide,
     aten.div.Scalar: linear.divide,
+    aten.where.self: linear.where,
+    aten.where.ScalarOther: linear.where,
     aten.neg.default: linear.negate,
     aten.relu.default: activation.relu,
     aten.relu6.default: activation.relu6,

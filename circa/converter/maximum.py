@@ -28,8 +28,10 @@ def expand_maxima(output: Node) -> Node:
 
 
 def never_falls(node: Activate) -> bool:
-    """Whether every slope, the sum of the coefficients up to a knot, is at least zero."""
-    return all(
+    """Whether every slope, the sum of the coefficients up to a knot, is at least zero, for all elements
+    alike.
+    """
+    return node.mask is None and all(
         slope >= 0 for slope in accumulate(c for _, c in sorted(zip(node.knots, node.coefs, strict=True)))
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from circa import program
 from circa.errors import CalibrationError, ParameterError
+from circa.masks import Mask
 from circa.program import Operation, Program
 from circa.protocols.linear.noise import choose_parameters
 from circa.protocols.shares import Modulus
@@ -169,6 +170,7 @@ def emit_activation(
         mode="poszero" if windowed or test.mode == "balanced" else test.mode,
         knots=tuple(round(t * 2.0**before) for t in node.knots),
         coefs=node.coefs,
+        mask=None if node.mask is None else Mask.of(node.mask.numpy(), node.others),
     )
     result.append(node, operation)
 

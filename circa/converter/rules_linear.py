@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .graph import Add, Linear, Node, Pool
+from .graph import Add, Linear, Node, Pool, Select
 from .site import Site, Unsupported, broadcasts, is_number, per_channel, reshaped, scaled
 
 Value = Node | Tensor | float
@@ -225,8 +225,35 @@ def multiply(site: Site, x: Value, y: Value) -> Node:
     assert isinstance(node, Node)
     assert not isinstance(factor, Node)
     same_shape(site, node)
+    if (mask := as_mask(factor, node)) is not None:
+        return Select(site.name, [node], node.shape, mask)
     factors = broadcasts(factor, node)
     return per_channel(site.name, node, factors, torch.zeros(1))
+
+
+def as_mask(factor: Tensor | float, x: Node) -> Tensor | None:
+    """A factor of zeros and ones, not all of them ones, as a bool tensor of x's shape."""
+    c = torch.as_tensor(factor).double()
+    c = c[0] if c.ndim == len(x.shape) + 1 else c
+    if not ((c == 0) | (c == 1)).all() or c.all():
+        return None
+    return c.bool().expand(x.shape)
+
+
+def where(site: Site, chosen: Value, x: Value, y: Value) -> Node:
+    """By a constant condition: x * m + y * (1 - m)."""
+    if not isinstance(chosen, Tensor):
+        raise Unsupported("a choice that depends on the input", "choose by a constant mask")
+    parts = []
+    for i, (value, mask) in enumerate(((x, chosen.bool()), (y, ~chosen.bool()))):
+        if isinstance(value, Node):
+            whole = mask[0] if mask.ndim == len(value.shape) + 1 else mask
+            parts.append(Select(f"{site.name}.{i}", [value], value.shape, whole.expand(value.shape)))
+        elif torch.as_tensor(value).any():
+            raise Unsupported("a choice between a value and a constant", "choose between a value and zero")
+    if any(part.shape != site.shape for part in parts):
+        raise Unsupported("the choice changes the shape", "expand the values first")
+    return parts[0] if len(parts) == 1 else Add(site.name, [*parts], site.shape, (1, 1))
 
 
 def divide(site: Site, x: Value, y: Value) -> Node:

@@ -125,7 +125,10 @@ def own_limits(nodes: list[Node], ranges: Ranges, limit: int, wanted: Wanted) ->
     for node in nodes:
         if isinstance(node, Activate | Rescale):
             x = node.inputs[0]
-            widest = ranges.spread[node].max().item() if isinstance(node, Activate) else ranges.largest[x]
+            widest = ranges.largest[x]
+            if isinstance(node, Activate):
+                far = ranges.spread[node].max().item()
+                widest = max(widest, far) if node.mask is not None and node.others == "identity" else far
             limits[x] = min(limits[x], fitting(widest, limit))
     return limits
 
