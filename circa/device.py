@@ -72,7 +72,7 @@ class DeviceProgram:
             elif isinstance(op, Activate):
                 act = op.activation(program.modulus)
                 z = operands[0].reshape(act.shape(len(x)))
-                if stochastic:
+                if stochastic or op.square:
                     value = self._activate(op, act, z, client_shares).reshape(len(x), *op.shape)
                 else:
                     value = exact(act, z).reshape(len(x), *op.shape)
@@ -117,6 +117,9 @@ class DeviceProgram:
         shares: Mapping[str, NDArray[np.uint32]] | torch.Generator | None,
     ) -> Tensor:
         modulus = act.modulus.value
+        if op.square:
+            signed_z = signed(z, act.modulus)
+            return (signed_z * signed_z).remainder(modulus)
         if isinstance(shares, Mapping):
             z_c = torch.from_numpy(given_share(shares, op.name, tuple(z.shape)).astype(np.int64)).to(
                 self.device

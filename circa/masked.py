@@ -28,6 +28,7 @@ from circa.protocols.ot import OtPair
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Cost, Phase, Relu
 from circa.protocols.relu.rescale import Rescale
+from circa.protocols.relu.square import Square
 from circa.protocols.shares import recv_residues
 
 __all__ = ["Masked", "MaskedMaterial", "protocol"]
@@ -38,6 +39,10 @@ Residues = NDArray[np.uint32]
 def protocol(program: Program, op: Activate) -> Relu:
     """What runs an activation of the program. Raises ParameterError where its mask does not fit."""
     name = program.protocol(op)
+    if op.square:
+        if op.mask is not None:
+            raise ParameterError("a square takes no mask")
+        return Square()
     if op.mask is None:
         return relu.by_name(name)
     return _masked(name, op.activation(program.modulus), op.mask)

@@ -78,7 +78,7 @@ class Linear(Operation):
 @dataclass(frozen=True)
 class Activate(Operation):
     """sum_j coefs[j] * ReLU(z - knots[j]), then a shift by `shift` bits: the only place that rescales.
-    Without knots it is the shift alone.
+    Without knots it is the shift alone, or, with `square`, the square alone, at twice the scale.
 
     The first dimension of `shape` holds the channels. `window` belongs to the ring protocols,
     `truncate_bits` and `mode` to the published ones; knots are integers at the operand's scale. With a mask
@@ -92,6 +92,7 @@ class Activate(Operation):
     knots: tuple[int, ...] = (0,)
     coefs: tuple[int, ...] = (1,)
     mask: Mask | None = None
+    square: bool = False
 
     @property
     def sign_tests(self) -> int:
@@ -202,6 +203,8 @@ class Program:
 
     def protocol(self, op: Activate) -> str:
         """The name of the protocol that runs an activation: one without knots has no sign test to run."""
+        if op.square:
+            return "square"
         return self.relu if op.knots else "rescale"
 
     @property

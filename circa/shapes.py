@@ -60,7 +60,7 @@ def infer(op: Operation, operands: Sequence[Operation]) -> tuple[Shape, int]:
         case Activate():
             _require(op, 0 <= op.shift < 32, f"a shift of {op.shift} bits is not in 0..31")
             _require(op, len(x.shape) >= 1, "it needs a dimension of channels")
-            return x.shape, x.frac_bits - op.shift
+            return x.shape, x.frac_bits * (2 if op.square else 1) - op.shift
         case Pool():
             return _pool(op, x), _declared(op, x)
         case Scale():

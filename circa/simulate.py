@@ -66,6 +66,8 @@ def exact(
 
 def exact_activation(op: Activate, z: Residues, modulus: Modulus) -> Residues:
     """One activation of `exact`."""
+    if op.square:
+        return modulus.mul(z, z)
     signed = modulus.decode(z)
     total = np.zeros_like(signed) if op.knots else signed >> op.shift
     for knot, coef in zip(op.knots, op.coefs, strict=True):

@@ -82,15 +82,17 @@ def _chunk(
 
     def predict(i: int, z: Residues) -> None:
         for op in readers.get(i, ()):
-            layers[op.name].predicted += float(predicted(program, op, _values(program, op, z)).sum())
+            layers[op.name].predicted += float(
+                (predicted(program, op, _values(program, op, z)) * kept(op)).sum()
+            )
 
     def count(i: int, z: Residues) -> None:
         for op in readers.get(i, ()):
             values, layer = _values(program, op, z), layers[op.name]
             layer.images += len(values)
-            layer.tests += values.size * len(op.knots)
-            layer.measured += int(measured(program, op, values, shares[op.name]).sum())
-            beyond = outside(op, values).sum((1, 2))
+            layer.tests += len(values) * op.sign_tests
+            layer.measured += int((measured(program, op, values, shares[op.name]) * kept(op)).sum())
+            beyond = (outside(op, values) & kept(op)).sum((1, 2))
             layer.outside += int(beyond.sum())
             layer.images_outside += int((beyond > 0).sum())
             np.logical_or(leaves, beyond > 0, out=leaves)
@@ -98,6 +100,13 @@ def _chunk(
     exact(program, linear, x, predict)
     simulate(program, linear, x, shares, count)
     return int(leaves.sum())
+
+
+def kept(op: Activate) -> NDArray[np.bool_]:
+    """Where an activation has its sign tests, (channels, positions)."""
+    if op.mask is None:
+        return np.ones((1, 1), np.bool_)
+    return op.mask.kept(op.shape).reshape(op.shape[0], -1)
 
 
 def predicted(program: Program, op: Activate, z: Signed) -> NDArray[np.float64]:

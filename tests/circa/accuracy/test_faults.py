@@ -1,5 +1,6 @@
 """Faults by layer: the law against what a simulation counts; values outside the window."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import circa
 from circa.accuracy import fault_rates, with_truncation, with_windows
 from circa.accuracy.draws import Drawn
 from circa.accuracy.faults import measured, outside, predicted
+from circa.masks import Mask
 from circa.simulate import simulate
 
 SIGMAS = 5.0
@@ -66,6 +68,20 @@ def test_predicted_from_the_exact_network_counted_in_a_run(converted, test_image
     for layer in layers:
         assert layer.measured_rate == pytest.approx(layer.predicted_rate, rel=0.1)
     assert leaving >= max(layer.images_outside for layer in layers)
+
+
+def test_what_a_mask_drops_has_no_faults(converted, test_images):
+    x, program = converted.encode(test_images[:50]), converted.program
+    op = program.activations[0]
+    place, kept = program.operations.index(op), np.zeros(op.shape, np.bool_)
+    kept[:, ::3] = True
+    only = [*program.operations]
+    only[place] = dataclasses.replace(op, mask=Mask.of(kept, "zero"))
+    masked = dataclasses.replace(program, operations=tuple(only))
+    whole, part = (fault_rates(p, converted.linear, x, 0, lambda n: None)[0][0] for p in (program, masked))
+    assert part.tests == 50 * kept.sum() == whole.tests / 3
+    assert 0 < part.measured < whole.measured / 2
+    assert 0 < part.predicted < whole.predicted / 2
 
 
 def test_finer_windows_err_less(converted, test_images):
