@@ -2,8 +2,8 @@
 
 Semi-honest; the figure is that of yao.py, the sender garbles. An image's elements are its instances, taken
 `PART` at a time: messages of tables stay small (31 MB for Delphi's circuit, below which the allocator uses
-the same memory again), and the evaluator works on one part while the garbler encodes the next. Offline each
-part takes one round trip: COT choices up, tables down.
+the same memory again), and the evaluator works on one part while the garbler encodes the next. Offline a
+group of `GROUP` parts takes one round trip: all its COT choices up, its tables down part by part.
 
 A word is a value of at most 32 bits an element; wire i carries bit i. Arrays are (batch, ..., elements).
 """
@@ -24,6 +24,7 @@ from ..prg import SEED_BYTES, Prg
 from .arithmetic import Residues
 
 __all__ = [
+    "GROUP",
     "PART",
     "Evaluator",
     "Garbler",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 PART = 1 << 12  # instances
+GROUP = 16  # parts
 
 Bits = NDArray[np.uint8]
 Garbler = tuple[yao.GarblerMaterial, ...]  # of each part
@@ -59,19 +61,27 @@ def garble_layer(ch: Channel, ot: OtPair, circuit: Circuit, fixed: Bits, prg: Pr
     """
     batch, _, elements = fixed.shape
     kept, permute = [], np.empty((batch, circuit.outputs.size, elements), np.uint8)
-    for at in parts(elements):
-        cots = ot.sender.extend(batch * circuit.evaluator_inputs * (at.stop - at.start))
-        material, permute[:, :, at] = yao.garble_offline(ch, circuit, cots, fixed[:, :, at], prg)
-        kept.append(material)
+    for group in _groups(elements):
+        size, done = batch * circuit.evaluator_inputs, 0
+        cots = ot.sender.extend(size * _instances(group))
+        for at in group:
+            part = cots.part(done, done + size * (at.stop - at.start))
+            material, permute[:, :, at] = yao.garble_offline(ch, circuit, part, fixed[:, :, at], prg)
+            kept.append(material)
+            done += len(part)
     return tuple(kept), permute
 
 
 def receive_layer(ch: Channel, ot: OtPair, circuit: Circuit, bits: Bits) -> Evaluator:
     """Receiver: takes the labels of its bits, (batch, wires, elements), and the tables."""
     kept = []
-    for at in parts(bits.shape[-1]):
-        cots = ot.receiver.extend(bits[:, :, at].reshape(-1))
-        kept.append(yao.receive_offline(ch, circuit, cots, bits.shape[0]))
+    for group in _groups(bits.shape[-1]):
+        choices, done = [bits[:, :, at].reshape(-1) for at in group], 0
+        cots = ot.receiver.extend(np.concatenate(choices))
+        for chosen in choices:
+            part = cots.part(done, done + chosen.size)
+            kept.append(yao.receive_offline(ch, circuit, part, bits.shape[0]))
+            done += chosen.size
     return tuple(kept)
 
 
@@ -126,8 +136,8 @@ def words_numpy(bits: Bits, width: int) -> Residues:
 
 def offline_bytes(circuit: Circuit, batch: int, elements: int) -> tuple[int, int, int]:
     """Bytes from the sender, bytes from the receiver, round trips."""
-    sizes = [at.stop - at.start for at in parts(elements)]
-    up = sum(extension_bytes(batch * circuit.evaluator_inputs * size) for size in sizes)
+    sizes = [batch * circuit.evaluator_inputs * _instances(group) for group in _groups(elements)]
+    up = sum(extension_bytes(size) for size in sizes)
     return batch * yao.table_bytes(circuit, elements), up, len(sizes)
 
 
@@ -136,3 +146,12 @@ def stored_bytes(circuit: Circuit, batch: int, elements: int) -> tuple[int, int]
     count = batch * len(list(parts(elements)))
     labels = 16 * circuit.evaluator_inputs * elements
     return count * (SEED_BYTES + 16), batch * (yao.table_bytes(circuit, elements) + labels) + 8 * count
+
+
+def _groups(elements: int) -> list[list[slice]]:
+    whole = list(parts(elements))
+    return [whole[start : start + GROUP] for start in range(0, len(whole), GROUP)]
+
+
+def _instances(group: list[slice]) -> int:
+    return int(group[-1].stop) - int(group[0].start)

@@ -96,6 +96,7 @@ def test_exact_sign_gives_the_relu(modulus, shift):
 )
 def test_cost_is_what_crosses_the_wire(protocol, modulus, shift, knots, batch, part, monkeypatch):
     monkeypatch.setattr(garbled, "PART", part)
+    monkeypatch.setattr(garbled, "GROUP", 3)
     act = layer(modulus, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(modulus, values(act, batch))
     result, cost = run(protocol, act, z_s, z_c, dealt_iknp()), protocol.cost(act, batch)

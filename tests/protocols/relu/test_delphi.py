@@ -90,6 +90,7 @@ def test_in_many_parts(monkeypatch):
 )
 def test_cost_is_what_crosses_the_wire(modulus, shift, knots, batch, part, monkeypatch):
     monkeypatch.setattr(garbled, "PART", part)
+    monkeypatch.setattr(garbled, "GROUP", 3)
     act = layer(modulus, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(modulus, values(act, batch))
     result, cost = run(DELPHI, act, z_s, z_c, dealt_iknp()), DELPHI.cost(act, batch)

@@ -104,6 +104,7 @@ def test_fault_rate_through_the_protocol(n, mode):
 )
 def test_cost_is_what_crosses_the_wire(n, shift, knots, batch, part, monkeypatch):
     monkeypatch.setattr(garbled, "PART", part)
+    monkeypatch.setattr(garbled, "GROUP", 3)
     monkeypatch.setattr(window_garbled, "SELECT_PART", 64)
     act = layer(n, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(RING32, values(act, batch))
