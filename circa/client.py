@@ -91,8 +91,11 @@ class Session:
         """Run the offline phase for `images` images and stock the material. `progress(operation, done,
         total)`.
         """
-        if not 1 <= images <= MAX_IMAGES:
-            raise ParameterError(f"prepare takes 1 to {MAX_IMAGES} images at a time, not {images}")
+        if not 1 <= images <= MAX_IMAGES - len(self._stock):
+            raise ParameterError(
+                f"a session stocks material for 1 to {MAX_IMAGES} images;"
+                f" {len(self._stock)} are there, {images} more were asked for"
+            )
         with self._ending_on_failure():
             with self.report.measure(self._channel, "session", "setup", "offline"):
                 send_command(self._channel, Command.PREPARE, images)

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from circa.protocols.channel import TIMEOUT
-from circa.protocols.errors import CircaError, ProtocolError
+from circa.protocols.errors import CheckFailed, CircaError, ProtocolError
 from circa.protocols.linear.he import LinearSender
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
 from .client import DEFAULT_PORT
-from .commands import Command, recv_command
+from .commands import MAX_IMAGES, Command, recv_command
 from .description import model_hash
 from .errors import ParameterError, PeerGone, RemoteError
 from .exact import ExactLinear
@@ -142,6 +142,8 @@ class Server:
                 return
             log.info("%s: %s %d image(s)", peer, command.name.lower(), images)
             if command is Command.PREPARE:
+                if len(stock) + images > MAX_IMAGES:
+                    raise CheckFailed(f"a session stocks material for at most {MAX_IMAGES} images")
                 stock.add(party.offline(images), images)
             else:
                 server_online(party, self._linear, stock.take(images), images)
