@@ -64,6 +64,7 @@ class ClientParty:
     def __init__(self, ch: Channel, program: Program, report: Report, prg: Prg, keep_shares: bool = False):
         self.ch, self.program, self.report, self.prg = ch, program, report, prg
         self._keep_shares = keep_shares
+        self.last_shares: dict[int, Residues] = {}  # if kept: of every operation's result, last offline pass
         with report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=True)
             self._linear = _receivers(ch, program)
@@ -120,6 +121,7 @@ class ClientParty:
                     materials.append(self.relu(op).offline_receiver(ch, self._ot, act, z_c, y_c, self.prg))
                 done += 1
         progress("", steps, steps)
+        self.last_shares = shares if self._keep_shares else {}
         kept = tuple(shares[op.inputs[0]] for op in program.activations) if self._keep_shares else ()
         return ClientMaterial(shares[0], shares[len(program.operations) - 1], tuple(materials), kept)
 

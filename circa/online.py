@@ -22,6 +22,7 @@ from .exact import ExactLinear
 from .local import run_local
 from .offline import ClientMaterial, ClientParty, ServerMaterial, ServerParty
 from .program import Activate, Input, Linear
+from .simulate import Watch
 
 __all__ = ["client_online", "server_online"]
 
@@ -43,9 +44,13 @@ def client_online(party: ClientParty, material: ClientMaterial, x: Residues) -> 
 
 
 def server_online(
-    party: ServerParty, linear: Mapping[str, ExactLinear], material: ServerMaterial, count: int
+    party: ServerParty,
+    linear: Mapping[str, ExactLinear],
+    material: ServerMaterial,
+    count: int,
+    watch: Watch | None = None,
 ) -> None:
-    """Carry the server's shares through the program."""
+    """Carry the server's shares through the program. watch: gets the index and share of every operation."""
     program, ch = party.program, party.ch
     masks, activations = iter(material.masks), iter(material.activations)
     last_use = {j: i for i, op in enumerate(program.operations) for j in op.inputs}
@@ -64,6 +69,8 @@ def server_online(
             values[i] = y_s.reshape(count, *op.shape)
         else:
             values[i] = run_local(op, operands, program.modulus)
+        if watch is not None:
+            watch(i, values[i])
         for j in set(op.inputs):
             if last_use[j] == i:
                 del values[j]

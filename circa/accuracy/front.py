@@ -11,6 +11,7 @@ from .tuning import Setting, Tuned
 __all__ = ["draw"]
 
 NAME = "pareto"
+TICKS = [step * 10.0**power for power in range(-4, 5) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
 LOW = 6.0  # points: settings that lose more are left out
 
 
@@ -21,6 +22,7 @@ def draw(result: Tuned, folder: Path) -> list[Path]:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     with pyplot.rc_context(style()):
         figure, axis = pyplot.subplots(figsize=(6.2, 4.2))
@@ -31,13 +33,19 @@ def draw(result: Tuned, folder: Path) -> list[Path]:
         _points(axis, uniform, "s", "#888888", "same n everywhere")
         for setting in uniform:
             at = (setting.online_bytes / 1e6, setting.score.difference)
-            axis.annotate(f"n = {setting.uniform}", at, (4, 5), textcoords="offset points", fontsize=7,
+            axis.annotate(f"n = {setting.uniform}", at, (5, 6), textcoords="offset points", fontsize=7,
                           color="#555555")  # fmt: skip
         _points(axis, [s for s in shown if s.uniform is None], "o", "#0072b2", "n by layer")
         front = [s for s in result.front if s in shown]
         axis.plot(*_at(front), color="#0072b2", linewidth=1.2, alpha=0.6, label="Pareto front")
         chosen = _at([result.chosen])
-        axis.plot(*chosen, marker="*", markersize=15, color="#d55e00", linestyle="", label="chosen", zorder=5)
+        axis.plot(*chosen, marker="o", markersize=11, markerfacecolor="none", markeredgewidth=1.8,
+                  color="#d55e00", linestyle="", label="chosen", zorder=5)  # fmt: skip
+        axis.set_xscale("log")
+        ticks = axis.get_xlim()
+        axis.xaxis.set_major_locator(FixedLocator([t for t in TICKS if ticks[0] <= t <= ticks[1]]))
+        axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlabel("online bytes an image (MB, both directions)")
         what = "accuracy" if result.labelled else "agreement"
         axis.set_ylabel(f"{what} less that of fixed point (points)")

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from circa import masked
 from circa.fixed import decode
 from circa.model import ConvertedModel
 from circa.program import Activate, Program
-from circa.protocols import relu
 from circa.simulate import exact, exact_activation, run
 
 from .draws import Drawn, Linears, Progress, chunks
@@ -41,7 +41,7 @@ def distortions(
         reference = decode(program, exact(program, linear, x[part]))
         values, at = {0: x[part]}, 0
         for i, op in enumerate(program.operations):
-            if not isinstance(op, Activate) or not op.knots:
+            if not isinstance(op, Activate) or not op.sign_tests:
                 continue
             values, at = run(program, linear, values, _Faulty(program), start=at, stop=i), i
             for n, variant in variants.items():
@@ -60,8 +60,8 @@ def layer_bytes(model: ConvertedModel, bits: Sequence[int]) -> dict[str, dict[in
     for n in bits:
         program = windowed(model.program, model.weights, n)
         for op in program.activations:
-            if op.knots:
-                cost = relu.by_name(program.relu).cost(op.activation(program.modulus), 1).online
+            if op.sign_tests:
+                cost = masked.protocol(program, op).cost(op.activation(program.modulus), 1).online
                 found.setdefault(op.name, {})[n] = cost.down + cost.up
     return found
 
@@ -80,7 +80,7 @@ class _Faulty:
         changed = next(other for other in self._variant.activations if other.name == op.name)
         act, z_c = changed.activation(self._modulus), self._shares[op.name]
         z_s = self._modulus.sub(z.reshape(z_c.shape), z_c)
-        return relu.by_name(self._variant.relu).simulate(act, z_s, z_c)
+        return masked.protocol(self._variant, changed).simulate(act, z_s, z_c)
 
 
 def _continue(

@@ -95,12 +95,12 @@ def limits(op: Activate, arrays: Arrays) -> NDArray[np.int64]:
 
 def tested(program: Program) -> tuple[Activate, ...]:
     """The activations that have a sign test; the others only rescale."""
-    return tuple(op for op in program.activations if op.knots)
+    return tuple(op for op in program.activations if op.sign_tests)
 
 
 def _changed(program: Program, relu: str, change: Callable[[Activate], Activate]) -> Program:
     operations = tuple(
-        change(op) if isinstance(op, Activate) and op.knots else op for op in program.operations
+        change(op) if isinstance(op, Activate) and op.sign_tests else op for op in program.operations
     )
     return dataclasses.replace(program, operations=operations, relu=relu)
 

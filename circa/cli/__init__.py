@@ -2,7 +2,7 @@
 
 import typer
 
-from . import bench, check, convert, demo, estimate, infer, serve, tune
+from . import bench, check, convert, debug, demo, estimate, infer, serve, tune
 
 __all__ = ["app"]
 
@@ -19,6 +19,7 @@ app.command()(check.check)
 app.command()(estimate.estimate)
 app.command()(estimate.summary)
 app.command()(tune.tune)
+app.command()(debug.debug)
 app.command()(serve.serve)
 app.command()(infer.infer)
 app.add_typer(bench.app, name="bench")

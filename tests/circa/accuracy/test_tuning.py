@@ -18,6 +18,7 @@ from circa.accuracy.sweep import online_bytes
 from circa.accuracy.tuning import path
 from circa.cli import app
 from circa.errors import ParameterError
+from circa.masks import Mask
 from circa.simulate import exact_activation, run, simulate
 
 BITS = (2, 4, 8)
@@ -98,6 +99,20 @@ def test_bytes_by_layer_add_up_to_the_estimate(converted):
         assert step == online_bytes(with_windows(converted, b).program) - online_bytes(
             with_windows(converted, a).program
         )
+
+
+def test_a_masked_layer_costs_and_harms_less(converted, test_images):
+    index = converted.program.operations.index(converted.program.activations[0])
+    kept = np.random.default_rng(3).random((6, 6, 6)) < 0.25
+    operations = list(converted.program.operations)
+    operations[index] = dataclasses.replace(operations[index], mask=Mask.of(kept))
+    program = dataclasses.replace(converted.program, operations=tuple(operations))
+    model, layer = circa.ConvertedModel(program, converted.weights), operations[index].name
+    x = model.encode(test_images[:20])
+    harm, whole = (distortions(m, x, (2, 6), 0, lambda n: None)[layer] for m in (model, converted))
+    assert 0 < harm[2] < whole[2]
+    cheap, before = (layer_bytes(m, (2, 6))[layer] for m in (model, converted))
+    assert cheap[6] < before[6]
 
 
 def test_the_path_takes_what_harms_least_for_a_byte():
