@@ -1,5 +1,7 @@
 """Small networks and shortcuts for the converter's tests."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,18 @@ class Function(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x, self) if len(self._modules) else self.function(x)
+
+
+class Branches(nn.Module):
+    """Every branch on the same input; `join` makes one tensor of the list of results."""
+
+    def __init__(self, branches: dict[str, nn.Module], join: Callable[[list[Tensor]], Tensor]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(branches)
+        self.join = join
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.join([branch(x.clone()) for branch in self.branches.values()])
 
 
 def traced(model: nn.Module, x: Tensor) -> Node:

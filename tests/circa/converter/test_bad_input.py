@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import Function
+from networks import Branches, Function
 from torch import nn
 
 from circa import convert
@@ -70,15 +70,24 @@ SINGLE = {
     "upsampling": (nn.Upsample(scale_factor=2), "upsampling"),
     "index": (Function(lambda x: x[:, [0, 2]]), "slices"),
     "comparison": (Function(lambda x: torch.where(x > 0, x, -x)), "a comparison"),
-    "two results": (Function(lambda x: (x + x, x)), "return one tensor"),
-    "nothing": (Function(lambda x: x), "computes from its input"),
     "boolean mask": (Function(lambda x: x[x > 0]), "a comparison"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SINGLE)
-def test_what_does_not_convert(name):
-    model, remedy = SINGLE[name]
+def test_what_does_not_convert_is_listed_with_the_remedy():
+    """One network with a branch for everything: one error."""
+    branches = {name: model for name, (model, _) in SINGLE.items()}
+    lines = refusal(Branches(branches, lambda results: sum(y.sum() for y in results))).splitlines()[1:]
+    for name, (_, remedy) in SINGLE.items():
+        own = [line for line in lines if f"{line.split(' (')[0].strip()}.".startswith(f"branches.{name}.")]
+        assert len(own) == 1, (name, own)
+        assert remedy in own[0]
+
+
+@pytest.mark.parametrize(("model", "remedy"), [
+    (Function(lambda x: (x + x, x)), "return one tensor"), (Function(lambda x: x), "computes from its input"),
+])  # fmt: skip
+def test_a_model_without_one_result(model, remedy):
     assert remedy in refusal(model)
 
 

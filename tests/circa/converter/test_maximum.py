@@ -6,20 +6,21 @@ import torch.nn.functional as F
 from networks import Function, kinds, network, run
 from torch import nn
 
-from circa.converter.graph import Activate
+from circa.converter.graph import Activate, MaxPool, Source, topological
+from circa.converter.maximum import expand_maxima
 
 IMAGE = (2, 7, 9)
 
 
-@pytest.mark.parametrize("kernel", [1, 2, 3, (4, 1), 5])
-@pytest.mark.parametrize("stride", [1, 2, (3, 2)])
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 1), (5, 5)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 2)])
 @pytest.mark.parametrize("padding", [0, 1])
 def test_maxima_of_any_window(kernel, stride, padding):
-    if kernel == 1 or kernel == (4, 1):
-        padding = 0 if kernel == 1 else (padding, 0)
-    model = nn.MaxPool2d(kernel, stride, padding)
-    x = torch.randn(3, *IMAGE, generator=torch.Generator().manual_seed(1)) - 3  # negative: zeros would win
-    torch.testing.assert_close(run(network(model, x), x), model(x.double()))
+    around = tuple(padding if k > 1 else 0 for k in kernel)
+    x = torch.randn(3, *IMAGE, generator=torch.Generator().manual_seed(1)).double() - 3  # zeros would win
+    expected = F.max_pool2d(x, kernel, stride, around)
+    pool = MaxPool("pool", [Source("input", [], IMAGE)], tuple(expected.shape[1:]), kernel, stride, around)
+    torch.testing.assert_close(run(topological(expand_maxima(pool)), x), expected, rtol=1e-12, atol=1e-12)
 
 
 def sign_tests(model: nn.Module, x: torch.Tensor) -> int:
