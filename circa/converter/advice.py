@@ -41,7 +41,7 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("native_layer_norm", "statistics of the input itself", "use nn.BatchNorm2d"),
     ("scaled_dot_product_attention", "products of values that depend on the input", "use convolutions"),
     ("bmm", "a product of two values that depend on the input", "use nn.Linear or nn.Conv2d"),
-    ("pow", "a product of two values that depend on the input", "use nn.ReLU"),
+    ("pow", "a power of the input", "use x * x, or nn.ReLU"),
     ("sqrt", "a root", "use nn.ReLU"),
     ("exp", "an exponential", "use nn.ReLU"),
     ("abs", "an absolute value", "use F.relu(x) + F.relu(-x)"),

@@ -30,6 +30,7 @@ __all__ = [
     "Select",
     "Slice",
     "Source",
+    "Square",
     "consumers",
     "evaluate",
     "rewire",
@@ -117,6 +118,11 @@ class Select(Node):
     """Zero where `mask` is false; `masking.py` merges it into an activation."""
 
     mask: Tensor
+
+
+@dataclass(eq=False)
+class Square(Node):
+    """The square, elementwise; its result has twice the fractional bits."""
 
 
 @dataclass(eq=False)
@@ -256,6 +262,8 @@ def compute(node: Node, operands: list[Tensor]) -> Tensor:
             return x.reshape(n, *node.shape)
         case Rescale():
             return x
+        case Square():
+            return x * x
         case Scale():
             return x * node.factor
         case Add():

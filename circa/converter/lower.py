@@ -20,6 +20,7 @@ from . import rules_shape as shape
 from .advice import advice
 from .capture import BATCH
 from .graph import Node, Source
+from .rules_product import power, square
 from .site import Site, Unsupported
 
 __all__ = ["lower"]
@@ -51,6 +52,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.rsub.Scalar: linear.subtract_from,
     aten.mul.Tensor: linear.multiply,
     aten.mul.Scalar: linear.multiply,
+    aten.square.default: square,
+    aten.pow.Tensor_Scalar: power,
     aten.div.Tensor: linear.divide,
     aten.div.Scalar: linear.divide,
     aten.where.self: linear.where,

@@ -93,6 +93,9 @@ def emit(
             emit_activation(node, common, result, ranges, scales, test)
         case graph.Rescale():
             emit_rescale(node, common, result, scales)
+        case graph.Square():
+            plain: dict[str, Any] = {"shift": 0, "window": None, "knots": (), "coefs": ()}
+            result.append(node, program.Activate(**common, **plain, square=True))
         case graph.Pool():
             # An average is the sum read with more fractional bits: the factor that follows adds them here.
             if len(readers[node]) == 1 and (shift := halvings(readers[node][0])):

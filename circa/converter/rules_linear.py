@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .graph import Add, Linear, Node, Pool, Select
+from .rules_product import product
 from .site import Site, Unsupported, broadcasts, is_number, per_channel, reshaped, scaled
 
 Value = Node | Tensor | float
@@ -217,10 +218,7 @@ def plus(site: Site, x: Node, factor: float, offset: Tensor) -> Node:
 
 def multiply(site: Site, x: Value, y: Value) -> Node:
     if isinstance(x, Node) and isinstance(y, Node):
-        raise Unsupported(
-            "a product of two values that depend on the input",
-            "use an addition, or a product with a constant",
-        )
+        return product(site, x, y)
     node, factor = (x, y) if isinstance(x, Node) else (y, x)
     assert isinstance(node, Node)
     assert not isinstance(factor, Node)

@@ -1,9 +1,9 @@
 """Fractional bits of every value: as many as asked for, fewer where a range would not fit the modulus.
 
-A linear layer adds its weight bits, an average adds the bits of its divisor, additions align to the finer
-operand, and only an activation or a `Rescale` takes bits away. What those and the input may have at most
-is found from the end backwards: every value v needs |v| * margin * 2^bits <= limit. Where too little is
-left, two linear layers follow each other, say, a Rescale goes between them.
+A linear layer adds its weight bits, a square doubles them, an average adds the bits of its divisor, additions
+align to the finer operand, and only an activation or a `Rescale` takes bits away. What those and the input
+may have at most is found from the end backwards: every value v needs |v| * margin * 2^bits <= limit. Where
+too little is left, two linear layers follow each other, say, a Rescale goes between them.
 """
 
 import math
@@ -16,7 +16,7 @@ from circa.protocols.shares import Modulus
 
 from .calibrate import Ranges
 from .fold import is_power_of_two
-from .graph import Activate, Add, Concat, Linear, Node, Rescale, Scale, Source, topological
+from .graph import Activate, Add, Concat, Linear, Node, Rescale, Scale, Source, Square, topological
 
 __all__ = ["FACTOR_BITS", "Scales", "Wanted", "choose_scales"]
 
@@ -143,9 +143,8 @@ def budgets(
             continue
         bits, cause = budget[node]
         for x in node.inputs:
-            budget[x] = min(
-                budget[x], (bits - added_bits(node, weight_bits), cause), key=lambda pair: pair[0]
-            )
+            most = bits // 2 if isinstance(node, Square) else bits - added_bits(node, weight_bits)
+            budget[x] = min(budget[x], (most, cause), key=lambda pair: pair[0])
     return budget
 
 
@@ -172,6 +171,8 @@ def assign(
             frac_bits[node] = max(int(min(wanted.activation_bits, most, before)), before - MAX_SHIFT)
         elif isinstance(node, Add | Concat):
             frac_bits[node] = max(frac_bits[x] for x in node.inputs)
+        elif isinstance(node, Square):
+            frac_bits[node] = 2 * frac_bits[node.inputs[0]]
         else:
             frac_bits[node] = frac_bits[node.inputs[0]] + added_bits(node, weight_bits)
     return frac_bits
