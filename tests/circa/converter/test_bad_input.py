@@ -50,7 +50,6 @@ SINGLE = {
     "batch statistics": (nn.BatchNorm2d(3, track_running_stats=False), "track_running_stats=True"),
     "product": (Function(lambda x: x * F.relu(x)), "product"),
     "quotient": (Function(lambda x: x / (1 + F.relu(x))), "divide by a constant"),
-    "square": (Function(lambda x: x**2), "product"),
     "maximum": (Function(lambda x: torch.maximum(x, -x)), "F.relu"),
     "reflect": (nn.ReflectionPad2d(1), "zeros"),
     "padding with ones": (nn.ConstantPad2d(1, 1.0), "zeros"),
