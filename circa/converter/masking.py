@@ -16,6 +16,7 @@ from circa.errors import ConversionError, ParameterError
 from circa.masks import OTHERS
 
 from .graph import Activate, Add, Node, Select, consumers, rewire, topological
+from .site import Unsupported, broadcasts, per_channel
 
 __all__ = ["apply_masks", "merge_masks"]
 
@@ -39,6 +40,11 @@ def merge_masks(output: Node) -> Node:
             activation.mask, activation.others, activation.traced = node.mask, "zero", node.traced
             rewire(topological(output), node, activation)
             output = activation if node is output else output
+    for node in topological(output):
+        if isinstance(node, Select) and (factors := as_factors(node)):
+            rewire(topological(output), node, factors)
+            factors.traced = node.traced
+            output = factors if node is output else output
     stray = [node.name for node in topological(output) if isinstance(node, Select)]
     if stray:
         raise ConversionError(
@@ -57,6 +63,15 @@ def without_zeros(node: Add) -> Node | None:
         if isinstance(other, Select) and not other.mask.any():
             return x
     return None
+
+
+def as_factors(node: Select) -> Node | None:
+    """What keeps or drops whole channels of any other value is a factor for each of them."""
+    try:
+        factors = broadcasts(node.mask.double(), node)
+        return per_channel(node.name, node.inputs[0], factors, torch.zeros(1))
+    except Unsupported:
+        return None
 
 
 def alone(node: Node, readers: dict[Node, list[Node]]) -> Activate | None:

@@ -78,6 +78,14 @@ def test_a_channel_is_dropped_whole():
     assert convert(model, IMAGES).program.relus == 2 * 36
 
 
+def test_whole_channels_of_any_other_value_fold_away():
+    model = Masked(lambda m, y, z: m * z, torch.tensor([1.0, 0.0, 1.0, 0.0]).view(4, 1, 1))
+    nodes = network(model, IMAGES)
+    assert kinds(nodes) == ["Source", "Linear", "Linear"]
+    with torch.no_grad():
+        torch.testing.assert_close(run(nodes, IMAGES).float(), model(IMAGES), rtol=1e-5, atol=1e-5)
+
+
 def test_a_layer_that_keeps_all_or_nothing_has_no_mask():
     how = FORMS["identity"][0]
     assert kinds(network(Masked(how, torch.ones(4, 1, 1)), IMAGES)) == [
