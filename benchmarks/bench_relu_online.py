@@ -14,12 +14,13 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from circa.protocols.channel import Traffic
+from circa.protocols.channel import Traffic, memory_pair
 from circa.protocols.ot.ideal import ideal_pair
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation
@@ -58,18 +59,18 @@ class Line:
 
 
 def measure(batch: int, channels: int, positions: int, bits: int, shift: int, repeats: int) -> dict[str, Any]:
-    from harness import run_pair  # tests/: both roles of the offline phase in two threads
-
     window = Window(bits, tuple(3 + c % 5 for c in range(channels)))
     act = Activation(RING32, channels, positions, shift, window)
     protocol, prg = Table(), Prg(b"benchmark inputs")
     z_c, z_s, y_c = (RING32.uniform(prg, act.shape(batch)) for _ in range(3))
     left, right = ideal_pair(prg.fork())
-    sent, received, _ = run_pair(
-        lambda ch: protocol.offline_sender(ch, left, act, batch, Prg(b"benchmark sender")),
-        lambda ch: protocol.offline_receiver(ch, right, act, z_c, y_c, Prg(b"benchmark recver")),
-        timeout=300,
-    )
+    ours, theirs = memory_pair(timeout=300)
+    with ThreadPoolExecutor(1) as peer:  # the offline phase, both roles at once
+        answer = peer.submit(
+            protocol.offline_receiver, theirs, right, act, z_c, y_c, Prg(b"benchmark recver")
+        )
+        sent = protocol.offline_sender(ours, left, act, batch, Prg(b"benchmark sender"))
+        received = answer.result()
     whole, receiver = [], []
     for _ in range(repeats + 2):
         line = Line(lambda ch: protocol.online_receiver(ch, act, received))
