@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .client import Session, connect
     from .converter import convert
     from .errors import CircaError
+    from .finetuning import finetune
     from .model import ConvertedModel
     from .server import Server, serve
 
@@ -32,6 +33,7 @@ _HOMES = {
     "connect": "client",
     "convert": "converter",
     "errors": "",
+    "finetune": "finetuning",
     "serve": "server",
     "tune": "accuracy",
     "with_windows": "accuracy",
@@ -45,6 +47,7 @@ __all__ = [
     "connect",
     "convert",
     "errors",
+    "finetune",
     "serve",
     "tune",
     "with_windows",
