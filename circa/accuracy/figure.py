@@ -84,6 +84,8 @@ def _accuracy(axis: Any, result: Sweep, by: str) -> None:
     axis.axhline(result.exact, color="#444444", linestyle="--", linewidth=1.2, label="fixed point, no faults")
     if result.plaintext is not None:
         axis.axhline(result.plaintext, color="#c1272d", linestyle=":", linewidth=1.2, label="PyTorch")
+    for point in _mixed(result):
+        axis.axhline(point.score.accuracy, color="#cc79a7", linewidth=1.2, label="this file, n by layer")
     for mode, points in _series(result, by):
         accuracy = [p.score.accuracy for p in points]
         below = [p.score.accuracy - p.score.low for p in points]
@@ -96,6 +98,8 @@ def _difference(axis: Any, result: Sweep, by: str) -> None:
     axis.axhline(0, color="#444444", linestyle="--", linewidth=1.2)
     if result.plaintext is not None:
         axis.axhline(result.plaintext - result.exact, color="#c1272d", linestyle=":", linewidth=1.2)
+    for point in _mixed(result):
+        axis.axhline(point.score.difference, color="#cc79a7", linewidth=1.2)
     for mode, points in _series(result, by):
         spread = [p.score.spread for p in points]
         _line(
@@ -118,6 +122,10 @@ def _series(result: Sweep, by: str) -> list[tuple[str, list[Point]]]:
         if points:
             found.append((mode, sorted(points, key=lambda p: getattr(p, by))))
     return found
+
+
+def _mixed(result: Sweep) -> list[Point]:
+    return [p for p in result.points if p.n is None and p.k is None]
 
 
 def _line(axis: Any, mode: str, x: list[int], y: list[float], bars: tuple[list[float], list[float]]) -> None:

@@ -21,15 +21,15 @@ from circa.program import Program
 
 from .draws import exact_outputs, outputs
 from .score import Score, check_labels, classes, compare, interval
-from .windows import WINDOWED, truncated, windowed
+from .windows import WINDOWED, tested, truncated, windowed
 
 __all__ = ["Point", "Sweep", "default_settings", "online_bytes", "plain_classes", "sweep"]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One setting: `n` of a window or `k` of Circa's truncation, the other is None. online_bytes: per image,
-    both directions, exact."""
+    """One setting: `n` of all windows or `k` of Circa's truncation; neither for the file as it is, where its
+    layers differ. online_bytes: per image, both directions, exact."""
 
     mode: str
     n: int | None
@@ -70,7 +70,8 @@ def sweep(
     seed: int = 0,
     progress: Any = None,
 ) -> Sweep:
-    """Simulate every mode with every n and every k. plaintext: PyTorch's classes for the same images.
+    """Simulate every mode with every n and every k, and the model as it is where its layers have different
+    windows. plaintext: PyTorch's classes for the same images.
 
     "balanced" exists for windows alone. progress(setting, done, total) counts images. Raises ParameterError
     for a setting that the model's protocol does not have, before anything runs.
@@ -93,7 +94,7 @@ def sweep(
     reference = classes(exact_outputs(model.program, model.linear, residues, advance))
     points = []
     for mode, n, k, program in settings:
-        title = f"{mode} n = {n}" if n is not None else f"{mode} k = {k}"
+        title = f"{mode} {f'n = {n}' if n is not None else f'k = {k}' if k is not None else 'as it is'}"
         found = [
             classes(outputs(program, model.linear, residues, seed + run, advance)) for run in range(runs)
         ]
@@ -115,9 +116,12 @@ def _settings(
     model: ConvertedModel, bits: Sequence[int], truncate: Sequence[int], modes: Sequence[str]
 ) -> list[tuple[str, int | None, int | None, Program]]:
     program = model.program
-    found: list[tuple[str, int | None, int | None, Program]] = []
     if not bits and not truncate:
         raise ParameterError("nothing to measure: name bits n or truncated bits k")
+    found: list[tuple[str, int | None, int | None, Program]] = []
+    own = {(op.window.bits, op.window.mode) for op in tested(program) if op.window is not None}
+    if len({n for n, _ in own}) > 1:
+        found.append((own.pop()[1], None, None, program))
     for mode in modes:
         for n in bits:
             found.append((mode, n, None, windowed(program, model.weights, n, mode)))

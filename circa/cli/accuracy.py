@@ -141,7 +141,7 @@ def _sweep_table(result: "Sweep", name: str) -> Table:
         score = point.score
         table.add_row(
             point.mode,
-            "" if point.n is None else str(point.n),
+            "by layer" if point.n is point.k is None else "" if point.n is None else str(point.n),
             "" if point.k is None else str(point.k),
             f"{score.accuracy:.1f}",
             f"{score.low:.1f} to {score.high:.1f}",

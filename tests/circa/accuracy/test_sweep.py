@@ -74,6 +74,14 @@ def test_chunks_cover_all_images(converted):
     assert (parts[0].start, parts[-1].stop) == (0, 100_001)
 
 
+def test_a_file_with_windows_by_layer_is_measured_as_it_is(converted, test_images, labels, tmp_path):
+    mixed = with_windows(converted, {converted.program.activations[0].name: 3})
+    found = sweep(mixed, test_images[:40], labels[:40], bits=(6,), modes=("balanced",))
+    assert [(p.mode, p.n, p.k) for p in found.points] == [("balanced", None, None), ("balanced", 6, None)]
+    assert found.points[0].online_bytes == online_bytes(mixed.program) < found.points[1].online_bytes
+    assert draw(found, tmp_path)[0].exists()
+
+
 def test_progress_counts_every_image(converted, test_images, labels):
     steps = []
     sweep(converted, test_images[:20], labels[:20], bits=(6,), modes=("balanced",), runs=2,
