@@ -4,6 +4,7 @@ capture     torch.export on a copy            lower       ATen operations to `gr
 fold        batch normalisation and factors   maximum     max-pooling as ReLUs
 calibrate   ranges                            scales      fractional bits
 windows     the sign test's gains             quantise    integers
+masking     activations on some elements      equalise    channels of one range
 verify      the self-check                    conversion  all of it
 """
 

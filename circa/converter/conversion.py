@@ -12,6 +12,7 @@ from circa.protocols.sign.window import MODES
 
 from .calibrate import calibrate, check_batch
 from .capture import capture, inference_copy, try_out
+from .equalise import equalise
 from .fold import fold
 from .graph import topological
 from .lower import lower
@@ -84,6 +85,8 @@ def convert(
     check_network(exported, nodes, calibration)
     ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
 
+    if relu not in WINDOWED or not per_channel:
+        equalise(nodes, ranges)
     nodes, scales = choose_scales(
         output, ranges, Wanted(chosen, margin, input_bits, activation_bits, weight_bits)
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .graph import Linear, Node, Pad, Pool, Reshape, Scale, Slice, consumers, rewire, topological
 
-__all__ = ["fold"]
+__all__ = ["absorb", "fold", "is_power_of_two", "reads_channels"]
 
 
 def fold(output: Node) -> Node:
@@ -75,21 +75,28 @@ def forward(node: Node, readers: dict[Node, list[Node]]) -> bool:
     if isinstance(node, Scale) and is_power_of_two(node.factor):
         return False
     factor, offset = terms(node)
-    g = after.geometry
-    if g.in_channels != node.shape[0]:
-        per = node.elements // node.shape[0]
-        if g.in_channels != node.elements:
-            return False
-        factor, offset = factor.repeat_interleave(per), offset.repeat_interleave(per)
-    if offset.any() and any(after.padding):
+    if not reads_channels(after, node) or (offset.any() and any(after.padding)):
         return False
+    absorb(after, factor, offset)
+    return True
+
+
+def reads_channels(after: Linear, node: Node) -> bool:
+    """Whether each input channel of the layer lies in one channel of `node`: the same ones, or flattened."""
+    return after.geometry.in_channels % node.shape[0] == 0
+
+
+def absorb(after: Linear, factor: Tensor, offset: Tensor) -> None:
+    """W (a x + c) + b as (W a) x + (b + W c), for numbers a and c per channel of x: the layer reads x."""
+    g = after.geometry
+    per = g.in_channels // len(factor)
+    factor, offset = factor.repeat_interleave(per), offset.repeat_interleave(per)
     # The channel that weight[m, i] reads: groups split outputs and inputs alike.
     group = torch.arange(g.out_channels) // (g.out_channels // g.groups)
     width = g.in_channels // g.groups
     channel = group[:, None] * width + torch.arange(width)
     after.bias = after.bias + (after.weight.sum((2, 3)) * offset[channel]).sum(1)
     after.weight = after.weight * factor[channel][:, :, None, None]
-    return True
 
 
 def past(node: Node, nodes: list[Node], readers: dict[Node, list[Node]]) -> bool:
