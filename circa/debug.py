@@ -25,9 +25,7 @@ from torch import Tensor, nn
 
 from circa.converter import graph
 from circa.converter.capture import capture, inference_copy
-from circa.converter.fold import fold
-from circa.converter.lower import lower
-from circa.converter.maximum import expand_maxima
+from circa.converter.conversion import simplify
 from circa.errors import ParameterError
 from circa.model import ConvertedModel
 from circa.offline import ClientParty, Progress, ServerParty
@@ -222,7 +220,7 @@ def plaintext(program: Program, network: nn.Module, x: Tensor) -> dict[str, Real
     the program has them in one.
     """
     network = inference_copy(network)
-    nodes = graph.topological(expand_maxima(fold(lower(capture(network, x)))))
+    nodes = graph.topological(simplify(capture(network, x)))
     names = {op.name: op for op in program.operations}
     found: dict[str, Reals] = {}
 

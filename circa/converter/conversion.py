@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from circa.errors import ConversionError, ParameterError
 from circa.model import ConvertedModel
@@ -14,7 +15,7 @@ from .calibrate import calibrate, check_batch
 from .capture import capture, inference_copy, try_out
 from .equalise import equalise
 from .fold import fold
-from .graph import topological
+from .graph import Node, topological
 from .lower import lower
 from .masking import apply_masks, merge_masks
 from .maximum import expand_maxima
@@ -22,7 +23,7 @@ from .quantise import WINDOWED, SignTest, quantise
 from .scales import Wanted, choose_scales
 from .verify import check_network, check_program
 
-__all__ = ["convert"]
+__all__ = ["convert", "simplify"]
 
 
 def convert(
@@ -41,6 +42,7 @@ def convert(
     truncate_bits: int = 12,
     masks: Mapping[str, Tensor] | None = None,
     others: str = "identity",
+    equalised: bool = False,
     labels: Sequence[str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ConvertedModel:
@@ -52,8 +54,9 @@ def convert(
     calibrated ranges; published ones: `truncate_bits` k. Fractional bits of the input, the activations and
     the weights are lowered where a range needs it. masks: by the name of an activation, zeros and ones in
     its shape; where a mask is zero there is no sign test, and the value stays ("identity") or becomes 0
-    ("zero", `others`). A mask in the model itself needs no argument. progress(step, done, total) is called
-    as the work goes on.
+    ("zero", `others`). A mask in the model itself needs no argument. equalised: bring the channels of a
+    layer to one range first (equalise.py), for one window per layer or the published protocols.
+    progress(step, done, total) is called as the work goes on.
 
     Raises ConversionError listing every part of the model that does not convert, CalibrationError for
     calibration data or ranges that do not fit, ParameterError for another argument out of range.
@@ -79,13 +82,13 @@ def convert(
     report("trace", 0, 1)
     result = try_out(model, calibration)
     exported = capture(model, calibration)
-    output = expand_maxima(fold(apply_masks(merge_masks(lower(exported)), masks or {}, others)))
+    output = simplify(exported, masks, others)
     nodes = topological(output)
     report("trace", 1, 1)
     check_network(exported, nodes, calibration)
     ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
 
-    if relu not in WINDOWED or not per_channel:
+    if equalised:
         equalise(nodes, ranges)
     nodes, scales = choose_scales(
         output, ranges, Wanted(chosen, margin, input_bits, activation_bits, weight_bits)
@@ -100,6 +103,13 @@ def convert(
     check_program(converted, quantised.place, scales, calibration)
     report("check", 1, 1)
     return converted
+
+
+def simplify(
+    exported: ExportedProgram, masks: Mapping[str, Tensor] | None = None, others: str = "identity"
+) -> Node:
+    """The real network that is calibrated and made integers of: lowered, masked, folded, without maxima."""
+    return expand_maxima(fold(apply_masks(merge_masks(lower(exported)), masks or {}, others)))
 
 
 def resolve(modulus: str | Modulus | None, relu: str) -> Modulus:
