@@ -173,3 +173,34 @@ def test_the_client_may_send_what_is_a_little_beyond_the_calibration():
     entry = converted.program.input
     assert entry.limit * 2.0**-entry.frac_bits == pytest.approx(16 * IMAGES.abs().max().item(), rel=1e-3)
     assert math.log2(entry.limit) < 30
+
+
+def test_a_branch_that_is_always_zero_costs_no_bits():
+    model = Function(lambda x, m: F.relu(x) + m.nothing(x), nothing=nn.Conv2d(3, 3, 1))
+    nn.init.zeros_(model.nothing.weight)
+    nn.init.zeros_(model.nothing.bias)
+    converted = convert(model, IMAGES)
+    assert (converted(IMAGES, stochastic=False) - IMAGES.relu()).abs().max() < 1e-3
+
+
+def test_the_logits_fill_a_quarter_of_the_modulus_at_most():
+    """Two linear layers behind the last activation: its bits are what the logits leave."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 6), nn.ReLU(), nn.Linear(6, 6), nn.Linear(6, 3))
+    for _ in range(12):
+        converted = convert(model, IMAGES)
+        with torch.no_grad():
+            largest = 1.25 * model(IMAGES).abs().max().item() * 2.0**converted.program.output.frac_bits
+        assert largest <= 1 << 30
+        if converted.program.activations[0].frac_bits < 12:  # one bit more would be too many
+            assert largest > 1 << 29
+            break
+        model[4].weight.data *= 2
+        model[4].bias.data *= 2
+    else:
+        pytest.fail("the logits never reached their limit")
+
+
+def test_rows_of_features_calibrate():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert convert(model, IMAGES[:, :, 0, 0]).program.input.shape == (3,)
