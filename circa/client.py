@@ -36,6 +36,7 @@ def connect(
     timeout: float = TIMEOUT,
     expect: str | None = None,
     keep_shares: bool = False,
+    report: Report | None = None,
 ) -> "Session":
     """Open a session with a server started by `circa serve` or `circa.serve`.
 
@@ -44,6 +45,7 @@ def connect(
         timeout: seconds of silence after which the server counts as gone.
         expect: the model's hash (SHA-256, hex). Any other model is refused.
         keep_shares: keep the client's shares of every activation's input, for comparison with the simulation.
+        report: write into this one, which may watch the process's memory, instead of a new one.
 
     Raises:
         PeerGone: nobody listens there, or the server vanished.
@@ -52,7 +54,7 @@ def connect(
     host, port = parse_address(address, DEFAULT_PORT)
     channel = open_channel(host, port, timeout)
     try:
-        return Session(channel, expect=expect, keep_shares=keep_shares)
+        return Session(channel, expect=expect, keep_shares=keep_shares, report=report)
     except BaseException:
         channel.close()
         raise
@@ -69,10 +71,17 @@ class Session:
             by the activation's name; uint32 (images, channels, positions).
     """
 
-    def __init__(self, channel: Channel, *, expect: str | None = None, keep_shares: bool = False):
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        expect: str | None = None,
+        keep_shares: bool = False,
+        report: Report | None = None,
+    ):
         self._channel = channel
         self._failed = False
-        self.report = Report()
+        self.report = report or Report()
         with self.report.measure(channel, "session", "setup", "offline"):
             self.program: Program = client_handshake(channel, expect)
         self.report.order = tuple(op.name for op in self.program.operations)
@@ -100,6 +109,7 @@ class Session:
             with self.report.measure(self._channel, "session", "setup", "offline"):
                 send_command(self._channel, Command.PREPARE, images)
             self._stock.add(self._party.offline(images, progress or (lambda *_: None)), images)
+            self.report.store(self._stock.nbytes)
 
     def infer(self, x: Any, progress: Progress | None = None) -> torch.Tensor:
         """The model's output for a batch, (images, *output shape), float64.

@@ -19,29 +19,12 @@ from . import masked
 from .commands import COMMAND_BYTES
 from .description import to_json
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
+from .network import NETWORKS, Network
 from .program import Activate, Input, Linear, Program
 from .report import Phase
 
 __all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate"]
 
-
-@dataclass(frozen=True)
-class Network:
-    """A line between the parties."""
-
-    name: str
-    bits_per_second: float
-    round_trip: float  # seconds
-
-
-NETWORKS = {
-    network.name: network
-    for network in (
-        Network("loopback", 16e9, 0.0002),
-        Network("lan", 1e9, 0.0005),
-        Network("wan", 100e6, 0.05),
-    )
-}
 
 # Seconds of one core for a unit of work, both parties together; measured as benchmarks/README.md says.
 RATES = {
@@ -69,8 +52,7 @@ class EstimateRow:
     work: float  # seconds of one core
 
     def seconds(self, network: Network) -> float:
-        moved = 8 * (self.bytes_sent + self.bytes_received) / network.bits_per_second
-        return self.work + moved + self.rounds * network.round_trip
+        return self.work + network.seconds(self.bytes_sent, self.bytes_received, self.rounds)
 
 
 @dataclass(frozen=True)

@@ -129,11 +129,20 @@ class ClientParty:
 class ServerParty:
     """The server's half of one session."""
 
-    def __init__(self, ch: Channel, program: Program, prepared: Mapping[str, Prepared], prg: Prg):
+    def __init__(
+        self,
+        ch: Channel,
+        program: Program,
+        prepared: Mapping[str, Prepared],
+        prg: Prg,
+        report: Report | None = None,
+    ):
         self.ch, self.program, self.prg = ch, program, prg
+        self.report = report or Report()
         self._prepared = prepared
-        self._ot: OtPair = setup_pair(ch, prg, first=False)
-        self._linear = _senders(ch, program, prg)
+        with self.report.measure(ch, "session", "setup", "offline"):
+            self._ot: OtPair = setup_pair(ch, prg, first=False)
+            self._linear = _senders(ch, program, prg)
 
     def relu(self, op: Activate) -> Relu:
         return masked.protocol(self.program, op)
@@ -141,15 +150,16 @@ class ServerParty:
     def offline(self, count: int) -> ServerMaterial:
         """Make material for `count` images, in step with the client."""
         program, ch = self.program, self.ch
-        masks = tuple(
-            self._linear[op.parameters].respond(ch, self._prepared[op.name], count).reshape(count, *op.shape)
-            for op in program.linear
-        )
-        activations = tuple(
-            self.relu(op).offline_sender(ch, self._ot, op.activation(program.modulus), count, self.prg)
-            for op in program.activations
-        )
-        return ServerMaterial(masks, activations)
+        masks, activations = [], []
+        for op in program.linear:
+            with self.report.operation(ch, op, "offline"):
+                s = self._linear[op.parameters].respond(ch, self._prepared[op.name], count)
+                masks.append(s.reshape(count, *op.shape))
+        for relu in program.activations:
+            with self.report.operation(ch, relu, "offline"):
+                act = relu.activation(program.modulus)
+                activations.append(self.relu(relu).offline_sender(ch, self._ot, act, count, self.prg))
+        return ServerMaterial(tuple(masks), tuple(activations))
 
 
 def _sets(program: Program) -> list[str]:

@@ -57,18 +57,19 @@ def server_online(
     values: dict[int, Residues] = {}
     for i, op in enumerate(program.operations):
         operands = [values[j] for j in op.inputs]
-        if isinstance(op, Input):
-            x_s = recv_residues(ch, (count, *op.shape), program.modulus)  # (1)
-            values[i] = x_s.copy()  # received arrays are read-only, and torch refuses to look at those
-        elif isinstance(op, Linear):
-            values[i] = program.modulus.add(linear[op.name](operands[0]), next(masks))
-        elif isinstance(op, Activate):
-            act = op.activation(program.modulus)
-            z_s = operands[0].reshape(count, act.channels, act.positions)
-            y_s = party.relu(op).online_sender(ch, act, z_s, next(activations))  # (2)
-            values[i] = y_s.reshape(count, *op.shape)
-        else:
-            values[i] = run_local(op, operands, program.modulus)
+        with party.report.operation(ch, op, "online"):
+            if isinstance(op, Input):
+                x_s = recv_residues(ch, (count, *op.shape), program.modulus)  # (1)
+                values[i] = x_s.copy()  # received arrays are read-only, and torch refuses to look at those
+            elif isinstance(op, Linear):
+                values[i] = program.modulus.add(linear[op.name](operands[0]), next(masks))
+            elif isinstance(op, Activate):
+                act = op.activation(program.modulus)
+                z_s = operands[0].reshape(count, act.channels, act.positions)
+                y_s = party.relu(op).online_sender(ch, act, z_s, next(activations))  # (2)
+                values[i] = y_s.reshape(count, *op.shape)
+            else:
+                values[i] = run_local(op, operands, program.modulus)
         if watch is not None:
             watch(i, values[i])
         for j in set(op.inputs):

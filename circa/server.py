@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .handshake import server_handshake
 from .model import ConvertedModel
 from .offline import ServerMaterial, ServerParty
 from .online import server_online
+from .report import Report
 from .transport import TcpChannel
 
 __all__ = ["Server", "serve"]
@@ -37,6 +39,7 @@ class Server:
         host, port: where to listen; port 0 takes a free one, `address` tells which.
         timeout: seconds of silence after which a client counts as gone.
         max_sessions: clients at one time; a further one is refused with a clear error.
+        new_report: makes the report of each session, for who wants to keep them.
     """
 
     def __init__(
@@ -47,11 +50,12 @@ class Server:
         *,
         timeout: float = TIMEOUT,
         max_sessions: int = 8,
+        new_report: Callable[[], Report] = Report,
     ):
         self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
         program, weights = self.model.program, self.model.weights
         self.model_hash = model_hash(program)
-        self._timeout = timeout
+        self._timeout, self._new_report = timeout, new_report
         self._slots = threading.BoundedSemaphore(max_sessions)
         self._linear = {
             op.name: ExactLinear(
@@ -133,8 +137,10 @@ class Server:
             channel.close()
 
     def _serve(self, channel: TcpChannel, peer: str) -> None:
-        server_handshake(channel, self.model.program)
-        party = ServerParty(channel, self.model.program, self._prepared, Prg.from_os())
+        report = self._new_report()
+        with report.measure(channel, "session", "setup", "offline"):
+            server_handshake(channel, self.model.program)
+        party = ServerParty(channel, self.model.program, self._prepared, Prg.from_os(), report)
         stock: Stock[ServerMaterial] = Stock()
         while True:
             command, images = recv_command(channel)
@@ -145,6 +151,7 @@ class Server:
                 if len(stock) + images > MAX_IMAGES:
                     raise CheckFailed(f"a session stocks material for at most {MAX_IMAGES} images")
                 stock.add(party.offline(images), images)
+                report.store(stock.nbytes)
             else:
                 server_online(party, self._linear, stock.take(images), images)
 

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from circa.errors import ParameterError
-
 from .console import Json, cost_table, emit, out, reporting, size
 
 __all__ = ["estimate", "summary"]
@@ -29,17 +27,10 @@ def estimate(
     """
     with reporting(as_json):
         from circa import container
-        from circa.estimate import NETWORKS, Network
         from circa.estimate import estimate as predict
+        from circa.network import network as named
 
-        if network not in NETWORKS:
-            raise ParameterError(f"unknown network '{network}': choose {', '.join(NETWORKS)}")
-        named = NETWORKS[network]
-        line = Network(
-            named.name if bandwidth is None and latency is None else "custom",
-            named.bits_per_second if bandwidth is None else bandwidth * 1e6,
-            named.round_trip if latency is None else latency / 1e3,
-        )
+        line = named(network, bandwidth, latency)
         program, _ = container.load(model)
         predicted = predict(program, images)
         place = {op.name: i for i, op in enumerate(program.operations)}

@@ -92,6 +92,11 @@ class Stock(Generic[T]):
         """Images in stock."""
         return sum(count for count, _ in self._parts)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in stock."""
+        return sum(nbytes(material) for _, material in self._parts)
+
     def add(self, material: T, count: int) -> None:
         """Put in the material of `count` images; raises ParameterError for an array of another number."""
         apply(lambda array: _checked(array, count), material)
