@@ -30,14 +30,13 @@ from ..errors import ParameterError
 from ..packing import packed_size
 from ..prg import Prg
 from ..shares import Modulus
+from .backend import Request, sender_backend
 from .encoding import encode_input, place
-from .noise import flood_bits
 from .parameters import B4096, parameter_set
 from .plan import make_plan
-from .samplers import centred_binomial, signed_uniform, ternary
-from .seal import Ciphertext, Keys, context, pack_words, unpack_words
+from .seal import Keys, context, unpack_words
 from .shape import LinearShape
-from .weights import Prepared, WeightCache, WeightRow
+from .weights import Prepared, WeightCache
 
 __all__ = ["LinearReceiver", "LinearSender", "Prepared", "Progress", "WeightCache"]
 
@@ -51,13 +50,12 @@ class LinearSender:
     def __init__(self, modulus: Modulus, prg: Prg, parameters: str = B4096.name):
         self._modulus, self._prg = modulus, prg
         self._parameters = parameter_set(parameters)
-        self._context = context(self._parameters, modulus.value)
-        self._flood = flood_bits(self._context)
-        self._public: Ciphertext | None = None
+        self._backend = sender_backend(self._parameters, modulus.value)
+        self._public: Request | None = None
 
     def setup(self, ch: Channel) -> None:
         """Receive the public key. Raises CheckFailed for one with values out of range."""
-        self._public = self._context.unpack_request(ch.recv(self._parameters.request_bytes))
+        self._public = self._backend.request(ch.recv(self._parameters.request_bytes))
 
     @staticmethod
     def prepare(
@@ -94,7 +92,7 @@ class LinearSender:
         for wave in plan.waves():
             held = [
                 [
-                    self._context.unpack_request(ch.recv(self._parameters.request_bytes))
+                    self._backend.request(ch.recv(self._parameters.request_bytes))
                     for _ in range(plan.channel_blocks)
                 ]
                 for _ in wave
@@ -104,34 +102,14 @@ class LinearSender:
                 for block, requests in zip(wave, held, strict=True):
                     positions = plan.positions(block, m)
                     mask = self._modulus.uniform(self._prg, positions.size)
-                    ch.send(self._response(requests, row, positions, mask))  # (2)
+                    ch.send(
+                        self._backend.respond(self._public, requests, row, positions, mask, self._prg)
+                    )  # (2)
                     place(plan, block, m, mask, s)
                     done += 1
                     if progress is not None:
                         progress(done, plan.responses)
         return s
-
-    def _response(
-        self, requests: list[Ciphertext], row: WeightRow, positions: NDArray[np.int64], mask: Residues
-    ) -> bytes:
-        """One output polynomial, masked, flooded and at the first prime: c1, then c0 at the positions."""
-        seal, prg, degree, primes = self._context, self._prg, self._context.degree, self._context.primes
-        total = seal.multiply(self._public, seal.factor(ternary(prg, degree)))
-        for block, factor in row:
-            seal.add(total, seal.multiply(requests[block], factor))
-        seal.leave_ntt(total)
-        noise = np.zeros((2, len(primes), degree), np.uint64)
-        noise[0][:, positions] = signed_uniform(prg, self._flood, positions.size, primes)
-        error = centred_binomial(prg, degree)
-        for i, q in enumerate(primes):
-            noise[1, i] = np.where(error < 0, error + q, error)
-        seal.add(total, seal.ciphertext(noise))
-        message = np.zeros(degree, np.uint64)
-        message[positions] = self._modulus.neg(mask)
-        seal.add_plaintext(total, seal.plaintext(message))
-        seal.drop(total)
-        words = seal.words(total)
-        return pack_words(words[1, 0], primes[0]) + pack_words(words[0, 0][positions], primes[0])
 
 
 class LinearReceiver:

@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shares import Modulus
+from .backend import WeightRow, sender_backend
 from .encoding import encode_weights
 from .noise import check_margin
 from .parameters import ParameterSet
 from .plan import Plan
-from .seal import Plaintext, context
 from .shape import LinearShape
 
-__all__ = ["CACHE_BYTES", "Prepared", "WeightCache", "WeightRow"]
+__all__ = ["CACHE_BYTES", "Prepared", "WeightCache"]
 
 CACHE_BYTES = 1 << 28
-WeightRow = list[tuple[int, Plaintext]]  # channel block and polynomial, the all-zero ones left out
 
 
 @dataclass
@@ -94,7 +93,7 @@ class Prepared:
 
     def encode(self, plan: Plan, output_block: int) -> WeightRow:
         """The same, prepared now."""
-        chosen = context(self.parameters, self.modulus.value)
+        chosen = sender_backend(self.parameters, self.modulus.value)
         polynomials = encode_weights(plan, self._weights, output_block)
         return [
             (block, chosen.factor(polynomial))

@@ -1,14 +1,17 @@
 """The protocol, real and ideal: exact on every geometry, exact bytes, one round trip, fresh randomness."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from convolution import LAYERS, convolve
 
 from circa.protocols.channel import memory_pair
 from circa.protocols.errors import ParameterError
-from circa.protocols.linear import he, ideal, plan
+from circa.protocols.linear import he, ideal, plan, seal_sender
+from circa.protocols.linear import weights as weights_module
 from circa.protocols.linear.cost import cost, setup_bytes
-from circa.protocols.linear.noise import worst_noise
+from circa.protocols.linear.noise import flood_bits, worst_noise
 from circa.protocols.linear.parameters import B4096
 from circa.protocols.linear.seal import context
 from circa.protocols.linear.shape import LinearShape
@@ -25,6 +28,18 @@ CONV, DENSE = LAYERS["3x3"], LinearShape.fully_connected(20, 6)
 def roles(request):
     """A module with LinearSender and LinearReceiver."""
     return request.param
+
+
+@pytest.fixture
+def on_seal(monkeypatch):
+    """SEAL as the sender's engine, for tests that look into it."""
+    for module in (he, weights_module):
+        monkeypatch.setattr(module, "sender_backend", seal)
+
+
+@cache
+def seal(parameters, modulus):
+    return seal_sender.SealSender(parameters, modulus)
 
 
 def data(shape, batch, modulus, largest=1 << 15):
@@ -180,7 +195,7 @@ def test_every_secret_of_the_sender_comes_from_its_prg_and_none_is_used_twice():
     assert (s != s_others).all()
 
 
-def test_every_response_is_rerandomised(monkeypatch):
+def test_every_response_is_rerandomised(on_seal, monkeypatch):
     """c1 carries a fresh u a and a fresh e1: with a constant for one of them, it changes by just that."""
     weights, r = data(DENSE, 1, RING32)
     _, _, transcript = run(he, [(DENSE, weights, r)], RING32)
@@ -194,14 +209,14 @@ def test_every_response_is_rerandomised(monkeypatch):
     def fixed(name, constant):
         """The c1, modulo the first prime, of two responses with a constant for what the sampler draws."""
         polynomials.clear(), drawn.clear()
-        sample = getattr(he, name)
+        sample = getattr(seal_sender, name)
 
         def replaced(*arguments):
             drawn.append(sample(*arguments))
             return constant
 
         with monkeypatch.context() as patch:
-            patch.setattr(he, name, replaced)
+            patch.setattr(seal_sender, name, replaced)
             respond(transcript.right_sent, b"seed of a sender", weights)
         return list(polynomials)
 
@@ -222,7 +237,7 @@ def test_every_response_is_rerandomised(monkeypatch):
 @pytest.mark.parametrize("end", ["lowest", "highest"])
 @pytest.mark.parametrize("parameters", ["B4096", "A8192"])
 @pytest.mark.parametrize("modulus", MODULI.values(), ids=MODULI)
-def test_the_extremes_of_the_flood_decrypt_exactly(monkeypatch, modulus, parameters, end):
+def test_the_extremes_of_the_flood_decrypt_exactly(on_seal, monkeypatch, modulus, parameters, end):
     shape = LinearShape.fully_connected(4096, 3)
     layers = [(shape, *data(shape, 1, modulus, 1 << 14))]
 
@@ -233,15 +248,15 @@ def test_the_extremes_of_the_flood_decrypt_exactly(monkeypatch, modulus, paramet
 
         return flood
 
-    monkeypatch.setattr(he, "signed_uniform", extreme(0))
+    monkeypatch.setattr(seal_sender, "signed_uniform", extreme(0))
     masks, shares, _ = run(he, layers, modulus, parameters)
     check(layers, masks, shares, modulus)
-    monkeypatch.setattr(he, "signed_uniform", extreme(3))  # eight times more is too much
+    monkeypatch.setattr(seal_sender, "signed_uniform", extreme(3))  # eight times more is too much
     masks, shares, _ = run(he, layers, modulus, parameters)
     assert (modulus.add(masks[0], shares[0]) != convolve(*layers[0], modulus)).all()
 
 
-def test_the_noise_before_the_flood_is_within_its_bound(monkeypatch):
+def test_the_noise_before_the_flood_is_within_its_bound(on_seal, monkeypatch):
     """The error as the receiver measures it, without the flood, against the worst case of the margin."""
     shape = LinearShape.fully_connected(4096, 1)
     weights, r = data(shape, 1, RING32)
@@ -256,13 +271,13 @@ def test_the_noise_before_the_flood_is_within_its_bound(monkeypatch):
 
     monkeypatch.setattr(chosen, "drop", measuring)
     monkeypatch.setattr(
-        he, "signed_uniform", lambda prg, bits, n, primes: np.zeros((len(primes), n), np.uint64)
+        seal_sender, "signed_uniform", lambda prg, bits, n, primes: np.zeros((len(primes), n), np.uint64)
     )
     receiver.setup(right)
     sender.setup(left)
     receiver.request(right, shape, r)
     sender.respond(left, sender.prepare(RING32, shape, weights), 1)
-    margin = he.flood_bits(chosen) - np.log2(worst_noise(4096, weights))
+    margin = flood_bits(chosen) - np.log2(worst_noise(4096, weights))
     assert margin < seen[0] < margin + 15
 
 

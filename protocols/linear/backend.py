@@ -1,0 +1,76 @@
+"""What the holder of the weights computes with: one engine for ring-LWE ciphertexts, behind three methods.
+
+`sender_backend` chooses: an engine in native code where it was built, else Microsoft SEAL. A request, a
+factor and a response are the same polynomials in all of them, and `respond` gives the same bytes from the
+same seed, so neither the peer nor a test can tell which one worked.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..prg import Prg
+from .parameters import ParameterSet
+
+__all__ = ["Factor", "Request", "SenderBackend", "WeightRow", "sender_backend"]
+
+Request = Any  # a peer's ciphertext, parsed, checked and ready for products; opaque to the caller
+Factor = Any  # a weight polynomial ready for products; opaque to the caller
+WeightRow = Sequence[tuple[int, Factor]]  # channel block and polynomial, the all-zero ones left out
+
+
+@runtime_checkable
+class SenderBackend(Protocol):
+    """The sender's half of BFV with one parameter set and plaintext modulus. Safe to share by threads."""
+
+    @property
+    def parameters(self) -> ParameterSet: ...
+
+    @property
+    def modulus(self) -> int:
+        """The plaintext modulus: of the shares."""
+        ...
+
+    @property
+    def parallel(self) -> bool:
+        """Whether threads of one process work at the same time: it computes without Python's lock."""
+        ...
+
+    def request(self, message: bytes) -> Request:
+        """A request polynomial, or the public key, of `parameters.request_bytes`.
+
+        Raises CheckFailed for values that are not reduced modulo their prime.
+        """
+        ...
+
+    def factor(self, polynomial: NDArray[np.int64]) -> Factor:
+        """A weight polynomial, int64 (N,) of at most 16 bits each, in `parameters.plaintext_bytes`."""
+        ...
+
+    def respond(
+        self,
+        public: Request,
+        requests: Sequence[Request],
+        row: WeightRow,
+        positions: NDArray[np.int64],
+        mask: NDArray[np.uint32],
+        prg: Prg,
+    ) -> bytes:
+        """One output polynomial, step (2) of `he.py`: masked, flooded, at the first prime; c1, then c0 at
+        `positions`.
+
+        Draws from prg in this order: `ternary(N)`, `signed_uniform(flood_bits, len(positions))`,
+        `centred_binomial(N)`. Raises CheckFailed where the peer's ciphertexts admit no answer.
+        """
+        ...
+
+
+@lru_cache(maxsize=8)
+def sender_backend(parameters: ParameterSet, modulus: int) -> SenderBackend:
+    """The engine of this process for a parameter set and plaintext modulus."""
+    from .seal_sender import SealSender
+
+    return SealSender(parameters, modulus)
