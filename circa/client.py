@@ -1,5 +1,6 @@
 """The client's half: `with circa.connect("host:port") as session: logits = session.infer(x)`."""
 
+import operator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -13,15 +14,16 @@ from circa.protocols.errors import CircaError
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
-from .commands import MAX_IMAGES, Command, send_command
+from .commands import MAX_IMAGES, Answer, Command, Verdict, recv_answer, send_command
 from .description import model_hash
-from .errors import InputError, ParameterError
+from .errors import InputError, ParameterError, StockRefused
 from .fixed import decode, encode_input
 from .handshake import client_handshake
 from .offline import ClientMaterial, ClientParty, Progress
 from .online import client_online
 from .program import Program
 from .report import Report
+from .stock import StockLevel, batches, image_bytes
 from .transport import connect as open_channel
 from .transport import parse_address
 
@@ -99,17 +101,53 @@ class Session:
     def prepare(self, images: int, progress: Progress | None = None) -> None:
         """Run the offline phase for `images` images and stock the material. `progress(operation, done,
         total)`.
+
+        Many at once take fewer bytes an image than one at a time: they share polynomials. Large numbers are
+        made in several passes of bounded memory (circa/stock.py).
+
+        Raises ParameterError for a number out of range, and StockRefused where the server's bound on a
+        client's stock does not allow it: then nothing was made, and the session goes on.
         """
-        if not 1 <= images <= MAX_IMAGES - len(self._stock):
-            raise ParameterError(
-                f"a session stocks material for 1 to {MAX_IMAGES} images;"
-                f" {len(self._stock)} are there, {images} more were asked for"
-            )
+        count = _whole(images)
+        self._agree(self._ask(Command.PREPARE, count), count)
+        sizes = batches(self.program, count)
         with self._ending_on_failure():
-            with self.report.measure(self._channel, "session", "setup", "offline"):
-                send_command(self._channel, Command.PREPARE, images)
-            self._stock.add(self._party.offline(images, progress or (lambda *_: None)), images)
-            self.report.store(self._stock.nbytes)
+            for i, size in enumerate(sizes):
+                material = self._party.offline(size, _part_of(progress, i, len(sizes)))
+                self._stock.add(material, size)
+                self.report.store(self._stock.nbytes)
+
+    def stock(self) -> StockLevel:
+        """What is in stock for this session at both parties, and the server's bound for one client."""
+        answer = self._ask(Command.STOCK, 0)
+        return StockLevel(answer.images, self._stock.nbytes, answer.bytes, answer.limit)
+
+    def check_stock(self, images: int) -> None:
+        """Raise what `prepare(images)` would raise now, and prepare nothing."""
+        count = _whole(images)
+        self._agree(self._ask(Command.STOCK, count), count)
+
+    def _ask(self, command: Command, images: int) -> Answer:
+        with (
+            self._ending_on_failure(),
+            self.report.measure(self._channel, "session", "setup", "offline"),
+        ):
+            send_command(self._channel, command, images)
+            return recv_answer(self._channel, len(self._stock))
+
+    def _agree(self, answer: Answer, images: int) -> None:
+        if answer.verdict is Verdict.ACCEPTED:
+            return
+        limit = answer.limit
+        most, size = f"{limit.images:,} images", ""
+        if answer.verdict is Verdict.TOO_MANY_BYTES:
+            each = image_bytes(self.program).server
+            most, size = f"{limit.bytes:,} bytes", f" of {each:,} bytes each"
+        raise StockRefused(
+            f"the server stocks at most {most} for one client, all its sessions together; {answer.images:,}"
+            f" images are in stock here, and {images:,} more{size} were asked for: prepare fewer, or use some"
+            " first"
+        )
 
     def infer(self, x: Any, progress: Progress | None = None) -> torch.Tensor:
         """The model's output for a batch, (images, *output shape), float64.
@@ -164,6 +202,27 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _whole(images: int) -> int:
+    """A number of images to prepare; raises ParameterError for anything else."""
+    try:
+        count = operator.index(images)
+    except TypeError:
+        raise ParameterError(f"prepare takes a whole number of images, not {images!r}") from None
+    if not 1 <= count <= MAX_IMAGES:
+        raise ParameterError(f"prepare takes 1 to {MAX_IMAGES} images at a time, not {count}")
+    return count
+
+
+def _part_of(progress: Progress | None, i: int, parts: int) -> Progress:
+    """The i-th of several passes as a part of the whole."""
+
+    def report(operation: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(operation, i * total + done, parts * total)
+
+    return report
 
 
 class _EndOnFailure:

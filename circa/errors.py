@@ -9,6 +9,7 @@ CircaError
 └── ProtocolError         the peer, or the line to it
     ├── FramingError, CheckFailed, PeerGone
     ├── HandshakeError    another protocol version, or another model than expected
+    ├── StockRefused      the server's bound on a client's stock; the session goes on
     └── RemoteError       the peer reported an error of its own and ended the session
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "PeerGone",
     "ProtocolError",
     "RemoteError",
+    "StockRefused",
 ]
 
 
@@ -55,6 +57,10 @@ class FileError(ParameterError):
 
 class HandshakeError(ProtocolError):
     """The two parties do not run the same protocol, version or model."""
+
+
+class StockRefused(ProtocolError):
+    """The server stocks no more material for this client. Nothing was made, and the session goes on."""
 
 
 class RemoteError(ProtocolError):

@@ -8,7 +8,7 @@ same time is added up as if they took turns, so estimates err on the slow side.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from circa.protocols.linear.cost import LinearCost, setup_bytes
 from circa.protocols.linear.cost import cost as linear_cost
@@ -16,14 +16,15 @@ from circa.protocols.ot.iknp import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES
 from circa.protocols.relu import Cost
 
 from . import masked
-from .commands import COMMAND_BYTES
+from .commands import ANSWER_BYTES, COMMAND_BYTES
 from .description import to_json
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
 from .network import NETWORKS, Network
 from .program import Activate, Input, Linear, Program
 from .report import Phase
+from .stock import batches, stored
 
-__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate"]
+__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate", "prepare_rows"]
 
 
 # Seconds of one core for a unit of work, both parties together; measured as benchmarks/README.md says.
@@ -77,16 +78,33 @@ class Estimate:
 
 def estimate(program: Program, images: int = 1) -> Estimate:
     """One session that prepares and infers one batch of `images` images."""
-    rows = (*_setup(program), *_offline(program, images), *_online(program, images))
-    costs = [layer for _, layer in _layers(program, images)]
-    outputs = sum(op.elements for op in program.linear)
-    ends = program.input.elements + program.output.elements
+    held = stored(program, images)
     return Estimate(
         images,
-        rows,
-        client_stored=sum(cost.receiver_stored for cost in costs) + 4 * images * ends,
-        server_stored=sum(cost.sender_stored for cost in costs) + 4 * images * outputs,
+        (*_setup(program), *prepare_rows(program, images), *_online(program, images)),
+        client_stored=held.client,
+        server_stored=held.server,
         server_weights=sum(_linear(op, images).prepared_bytes for op in program.linear),
+    )
+
+
+def prepare_rows(program: Program, images: int) -> tuple[EstimateRow, ...]:
+    """The offline phase of `images` images without the session's setup, all passes of `stock.batches`."""
+    found: dict[str, EstimateRow] = {}
+    for size in batches(program, images):
+        for row in _offline(program, size):
+            seen = found.get(row.layer)
+            found[row.layer] = row if seen is None else _sum(seen, row)
+    return tuple(found.values())
+
+
+def _sum(a: EstimateRow, b: EstimateRow) -> EstimateRow:
+    return replace(
+        a,
+        bytes_sent=a.bytes_sent + b.bytes_sent,
+        bytes_received=a.bytes_received + b.bytes_received,
+        rounds=a.rounds + b.rounds,
+        work=a.work + b.work,
     )
 
 
@@ -95,18 +113,20 @@ def _linear(op: Linear, images: int) -> LinearCost:
 
 
 def _setup(program: Program) -> Iterator[EstimateRow]:
-    """Handshake, base OTs in one message each way, a public key for each set of parameters, commands."""
+    """Handshake, base OTs in one message each way, a public key for each set of parameters, commands, and the
+    answer to the first.
+    """
     keys = sum(setup_bytes(name) for name in sorted({op.parameters for op in program.linear}))
     base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES
     sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
-    received = LENGTH_BYTES + len(to_json(program)) + base
-    yield EstimateRow("session", "setup", "offline", sent, received, 2, RATES["setup"])
+    received = LENGTH_BYTES + len(to_json(program)) + base + ANSWER_BYTES
+    yield EstimateRow("session", "setup", "offline", sent, received, 3, RATES["setup"])
     yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, 0.0)
 
 
 def _offline(program: Program, images: int) -> Iterator[EstimateRow]:
     """In the order of `offline.ClientParty.offline`, to count the turns from sending to receiving."""
-    sending = True  # the command to prepare
+    sending = False  # the answer to the command to prepare has arrived
     known: set[int] = set()
     requested: set[int] = set()
     for i, op in enumerate(program.operations):

@@ -15,15 +15,17 @@ from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
 from .client import DEFAULT_PORT
-from .commands import MAX_IMAGES, Command, recv_command
+from .commands import Answer, Command, Verdict, recv_command, send_answer
 from .description import model_hash
 from .errors import ParameterError, PeerGone, RemoteError
 from .exact import ExactLinear
 from .handshake import server_handshake
+from .ledger import Account, Ledger
 from .model import ConvertedModel
 from .offline import ServerMaterial, ServerParty
 from .online import server_online
 from .report import Report
+from .stock import DEFAULT_LIMIT, Limit, batches, image_bytes
 from .transport import TcpChannel
 
 __all__ = ["Server", "serve"]
@@ -40,6 +42,7 @@ class Server:
         timeout: seconds of silence after which a client counts as gone.
         max_sessions: clients at one time; a further one is refused with a clear error.
         new_report: makes the report of each session, for who wants to keep them.
+        stock_limit: the most material, in images and in bytes, that one client address has in stock here.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class Server:
         timeout: float = TIMEOUT,
         max_sessions: int = 8,
         new_report: Callable[[], Report] = Report,
+        stock_limit: Limit = DEFAULT_LIMIT,
     ):
         self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
         program, weights = self.model.program, self.model.weights
         self.model_hash = model_hash(program)
         self._timeout, self._new_report = timeout, new_report
+        self._ledger = Ledger(stock_limit, image_bytes(program).server)
         self._slots = threading.BoundedSemaphore(max_sessions)
         self._linear = {
             op.name: ExactLinear(
@@ -121,7 +126,8 @@ class Server:
             return
         log.info("%s connected", peer)
         try:
-            self._serve(channel, peer)
+            with self._ledger.account(peer.rpartition(":")[0]) as account:
+                self._serve(channel, peer, account)
             log.info("%s closed the session", peer)
         except (PeerGone, RemoteError) as error:
             log.warning("%s: %s", peer, error)
@@ -136,24 +142,44 @@ class Server:
             self._slots.release()
             channel.close()
 
-    def _serve(self, channel: TcpChannel, peer: str) -> None:
+    def _serve(self, channel: TcpChannel, peer: str, account: Account) -> None:
+        program = self.model.program
         report = self._new_report()
         with report.measure(channel, "session", "setup", "offline"):
-            server_handshake(channel, self.model.program)
-        party = ServerParty(channel, self.model.program, self._prepared, Prg.from_os(), report)
+            server_handshake(channel, program)
+        party = ServerParty(channel, program, self._prepared, Prg.from_os(), report)
         stock: Stock[ServerMaterial] = Stock()
         while True:
             command, images = recv_command(channel)
-            if command is Command.CLOSE:
-                return
-            log.info("%s: %s %d image(s)", peer, command.name.lower(), images)
-            if command is Command.PREPARE:
-                if len(stock) + images > MAX_IMAGES:
-                    raise CheckFailed(f"a session stocks material for at most {MAX_IMAGES} images")
-                stock.add(party.offline(images), images)
-                report.store(stock.nbytes)
-            else:
-                server_online(party, self._linear, stock.take(images), images)
+            match command:
+                case Command.CLOSE:
+                    return
+                case Command.STOCK:
+                    self._answer(channel, account.verdict(images), stock)
+                    continue
+                case Command.PREPARE:
+                    verdict = account.reserve(images)  # before any work
+                    self._answer(channel, verdict, stock)
+                    if verdict is not Verdict.ACCEPTED:
+                        log.warning("%s: refused to prepare %d image(s)", peer, images)
+                        continue
+                    for size in batches(program, images):
+                        stock.add(party.offline(size), size)
+                        report.store(stock.nbytes)
+                case Command.INFER:
+                    if images > len(stock):
+                        raise CheckFailed(f"INFER for {images} images, material for {len(stock)} is in stock")
+                    material = stock.take(images)  # gone from now on, whatever becomes of the inference
+                    server_online(party, self._linear, material, images)
+                    del material
+                    account.release(images)
+            log.info(
+                "%s: %s %d image(s); %d in stock here, %d for all clients",
+                *(peer, command.name.lower(), images, len(stock), self._ledger.images),
+            )
+
+    def _answer(self, channel: TcpChannel, verdict: Verdict, stock: Stock[ServerMaterial]) -> None:
+        send_answer(channel, Answer(verdict, len(stock), stock.nbytes, self._ledger.limit))
 
 
 def serve(

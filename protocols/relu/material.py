@@ -94,8 +94,11 @@ class Stock(Generic[T]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes in stock."""
-        return sum(nbytes(material) for _, material in self._parts)
+        """Bytes of the arrays in stock. The part of a batch that was taken is freed with the batch's last
+        image.
+        """
+        with self._lock:
+            return sum(nbytes(material) for _, material in self._parts)
 
     def add(self, material: T, count: int) -> None:
         """Put in the material of `count` images; raises ParameterError for an array of another number."""

@@ -93,7 +93,7 @@ def test_commands_travel(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opcode", "count"), [(3, 1), (0, 1), (1, 0), (2, 0), (1, MAX_IMAGES + 1), (2, 2**32 - 1)]
+    ("opcode", "count"), [(4, 1), (0, 1), (1, 0), (2, 0), (1, MAX_IMAGES + 1), (2, 2**32 - 1)]
 )
 def test_bad_commands(opcode: int, count: int) -> None:
     with pytest.raises(CheckFailed):
