@@ -122,11 +122,6 @@ class Session:
         answer = self._ask(Command.STOCK, 0)
         return StockLevel(answer.images, self._stock.nbytes, answer.bytes, answer.limit)
 
-    def check_stock(self, images: int) -> None:
-        """Raise what `prepare(images)` would raise now, and prepare nothing."""
-        count = _whole(images)
-        self._agree(self._ask(Command.STOCK, count), count)
-
     def _ask(self, command: Command, images: int) -> Answer:
         with (
             self._ending_on_failure(),

@@ -1,7 +1,7 @@
 """What a client asks of a server after the handshake: two words, opcode and number of images.
 
     PREPARE n   the server answers; if it accepts, both run the offline phase for n images and stock them
-    STOCK n     the server answers as for PREPARE n (or n = 0: nothing asked), and nothing happens
+    STOCK 0     the server answers as to PREPARE, and nothing else happens
     INFER n     both take the n oldest units of their stock and run the online phase
     CLOSE 0     the session ends
 
@@ -74,9 +74,9 @@ def recv_command(ch: Channel) -> tuple[Command, int]:
     opcode, count = _COMMAND.unpack(ch.recv(_COMMAND.size))
     if opcode in (Command.CLOSE, Command.STOCK) and count == 0:
         return Command(opcode), 0
-    if opcode not in (Command.PREPARE, Command.INFER, Command.STOCK) or not 1 <= count <= MAX_IMAGES:
+    if opcode not in (Command.PREPARE, Command.INFER) or not 1 <= count <= MAX_IMAGES:
         raise CheckFailed(
-            f"command {opcode} for {count} images: PREPARE, INFER and STOCK take 1 to {MAX_IMAGES} images"
+            f"command {opcode} for {count} images: PREPARE or INFER take 1 to {MAX_IMAGES} images"
         )
     return Command(opcode), count
 

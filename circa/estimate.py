@@ -24,7 +24,7 @@ from .program import Activate, Input, Linear, Program
 from .report import Phase
 from .stock import batches, stored
 
-__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate", "prepare_rows"]
+__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate", "prepare_traffic"]
 
 
 # Seconds of one core for a unit of work, both parties together; measured as benchmarks/README.md says.
@@ -81,15 +81,22 @@ def estimate(program: Program, images: int = 1) -> Estimate:
     held = stored(program, images)
     return Estimate(
         images,
-        (*_setup(program), *prepare_rows(program, images), *_online(program, images)),
+        (*_setup(program), *_passes(program, images), *_online(program, images)),
         client_stored=held.client,
         server_stored=held.server,
         server_weights=sum(_linear(op, images).prepared_bytes for op in program.linear),
     )
 
 
-def prepare_rows(program: Program, images: int) -> tuple[EstimateRow, ...]:
-    """The offline phase of `images` images without the session's setup, all passes of `stock.batches`."""
+def prepare_traffic(program: Program, images: int) -> tuple[int, int]:
+    """Bytes that `session.prepare(images)` sends and receives, command and answer included."""
+    rows = _passes(program, images)
+    sent, received = sum(row.bytes_sent for row in rows), sum(row.bytes_received for row in rows)
+    return COMMAND_BYTES + sent, ANSWER_BYTES + received
+
+
+def _passes(program: Program, images: int) -> tuple[EstimateRow, ...]:
+    """The offline phase without the session's setup: one row a layer, all passes of `stock.batches`."""
     found: dict[str, EstimateRow] = {}
     for size in batches(program, images):
         for row in _offline(program, size):

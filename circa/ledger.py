@@ -51,30 +51,22 @@ class Ledger:
         finally:
             account.release(account.images)
 
-    def verdict(self, client: str, images: int) -> Verdict:
-        """On `images` more for that client."""
-        with self._lock:
-            return self._verdict(client, images)
-
     def reserve(self, client: str, images: int) -> Verdict:
         """Count `images` more where the bound allows it; the check and the count are one step."""
         with self._lock:
-            found = self._verdict(client, images)
-            if found is Verdict.ACCEPTED:
-                self._reserved[client] += images
-            return found
+            total = self._reserved[client] + images
+            if total > self.limit.images:
+                return Verdict.TOO_MANY_IMAGES
+            if total * self.image_bytes > self.limit.bytes:
+                return Verdict.TOO_MANY_BYTES
+            self._reserved[client] = total
+            return Verdict.ACCEPTED
 
     def release(self, client: str, images: int) -> None:
         with self._lock:
             self._reserved[client] -= images
             if not self._reserved[client]:
-                del self._reserved[client]
-
-    def _verdict(self, client: str, images: int) -> Verdict:
-        total = self._reserved[client] + images
-        if total > self.limit.images:
-            return Verdict.TOO_MANY_IMAGES
-        return Verdict.TOO_MANY_BYTES if total * self.image_bytes > self.limit.bytes else Verdict.ACCEPTED
+                del self._reserved[client]  # or every address that ever came stays in memory
 
 
 class Account:
@@ -83,9 +75,6 @@ class Account:
     def __init__(self, ledger: Ledger, client: str):
         self._ledger, self._client = ledger, client
         self.images = 0
-
-    def verdict(self, images: int) -> Verdict:
-        return self._ledger.verdict(self._client, images)
 
     def reserve(self, images: int) -> Verdict:
         found = self._ledger.reserve(self._client, images)

@@ -90,6 +90,15 @@ class Server:
         host, port = self._listener.getsockname()[:2]
         return f"{host}:{port}"
 
+    @property
+    def stock_limit(self) -> Limit:
+        return self._ledger.limit
+
+    @property
+    def stocked(self) -> int:
+        """Images in stock or in the making, of all clients."""
+        return self._ledger.images
+
     def wait(self) -> None:
         """Block until `close` is called (from another thread or a signal handler)."""
         self._thread.join()
@@ -155,7 +164,7 @@ class Server:
                 case Command.CLOSE:
                     return
                 case Command.STOCK:
-                    self._answer(channel, account.verdict(images), stock)
+                    self._answer(channel, Verdict.ACCEPTED, stock)
                     continue
                 case Command.PREPARE:
                     verdict = account.reserve(images)  # before any work

@@ -38,7 +38,7 @@ class Limit:
     bytes: int  # of the server's material
 
 
-DEFAULT_LIMIT = Limit(images=1 << 12, bytes=1 << 30)
+DEFAULT_LIMIT = Limit(images=1 << 12, bytes=10**9)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class StockLevel:
     client_bytes: int
     server_bytes: int
     limit: Limit
+
+    def most_images(self, program: Program) -> int:
+        """Images of this program that the bound allows one client."""
+        return min(self.limit.images, self.limit.bytes // max(1, image_bytes(program).server))
 
 
 def stored(program: Program, images: int) -> Stored:

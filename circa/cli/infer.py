@@ -28,6 +28,10 @@ def infer(
     expect: Annotated[
         str | None, typer.Option(help="The model hash to insist on (`circa serve` prints it).")
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Inputs in one online pass; by default as many as the server stocks."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the logits to this .npy file.")] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds of silence until the server counts as gone.")
@@ -39,6 +43,7 @@ def infer(
         import numpy as np
 
         from circa.client import connect
+        from circa.commands import MAX_IMAGES
 
         from .data import load_inputs
 
@@ -47,7 +52,9 @@ def infer(
             connect(address, timeout=timeout, expect=expect) as session,
             track("offline phase", as_json) as progress,
         ):
-            logits = session.infer(x, progress).numpy()
+            size = batch or min(MAX_IMAGES, session.stock().most_images(session.program))
+            parts = [x[start : start + size] for start in range(0, len(x), size)]
+            logits = np.concatenate([session.infer(part, progress).numpy() for part in parts])
         classes = logits.reshape(len(logits), -1).argmax(1)
         if output:
             np.save(output, logits)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from circa.protocols.channel import TIMEOUT
+from circa.stock import DEFAULT_LIMIT, Limit
 
 from .console import Json, emit, err, reporting
 
@@ -30,6 +31,12 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="For linear layers; default: half the cores.")
     ] = None,
+    stock_images: Annotated[
+        int, typer.Option(min=1, help="Images for which one client address may have material in stock here.")
+    ] = DEFAULT_LIMIT.images,
+    stock_memory: Annotated[
+        float, typer.Option(min=0.001, help="MB that this material may take here, for each client address.")
+    ] = DEFAULT_LIMIT.bytes / 1e6,
     as_json: Json = False,
 ) -> None:
     """Serve a converted model to private clients until interrupted.
@@ -48,7 +55,8 @@ def serve(
         logging.basicConfig(
             level=logging.WARNING if as_json else logging.INFO, format="%(asctime)s  %(message)s"
         )
-        with Server(model, host, port, timeout=timeout, max_sessions=sessions) as server:
+        limit = Limit(stock_images, round(stock_memory * 1e6))
+        with Server(model, host, port, timeout=timeout, max_sessions=sessions, stock_limit=limit) as server:
             if as_json:
                 emit({"address": server.address, "model_hash": server.model_hash})
             else:

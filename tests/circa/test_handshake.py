@@ -87,13 +87,13 @@ def test_the_hash_covers_the_description() -> None:
 
 @pytest.mark.parametrize("command", list(Command))
 def test_commands_travel(command: Command) -> None:
-    count = 0 if command is Command.CLOSE else MAX_IMAGES
+    count = 0 if command in (Command.CLOSE, Command.STOCK) else MAX_IMAGES
     _, received, _ = run_pair(lambda ch: send_command(ch, command, count), recv_command)
     assert received == (command, count)
 
 
 @pytest.mark.parametrize(
-    ("opcode", "count"), [(4, 1), (0, 1), (1, 0), (2, 0), (1, MAX_IMAGES + 1), (2, 2**32 - 1)]
+    ("opcode", "count"), [(3, 1), (4, 0), (0, 1), (1, 0), (2, 0), (1, MAX_IMAGES + 1), (2, 2**32 - 1)]
 )
 def test_bad_commands(opcode: int, count: int) -> None:
     with pytest.raises(CheckFailed):

@@ -126,12 +126,6 @@ def test_bad_input_is_refused_before_anything_is_sent(
         assert session.infer(images(1)).shape == (1, 5)  # the session goes on
 
 
-@pytest.mark.parametrize("count", [0, -1, 4097])
-def test_prepare_takes_a_sensible_number(server: circa.Server, count: int) -> None:
-    with circa.connect(server.address) as session, pytest.raises(ParameterError, match="1 to 4096 images"):
-        session.prepare(count)
-
-
 def test_another_model_than_expected(server: circa.Server) -> None:
     with pytest.raises(HandshakeError, match="the server offers model"):
         circa.connect(server.address, expect="0" * 64)

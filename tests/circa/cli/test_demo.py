@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import circa
+from circa.network import NETWORKS
 from circa.protocols.relu import NAMES
 
 FIELDS = {
@@ -109,7 +110,7 @@ def test_errors_are_one_line(tmp_path: Path, arguments: tuple[str, ...], text: s
 
 def test_help_is_light_and_lists_the_commands() -> None:
     text = run("--help")
-    for command in ("demo", "convert", "check", "estimate", "summary", "serve", "infer", "bench"):
+    for command in ("demo", "convert", "check", "estimate", "summary", "serve", "infer", "stock", "bench"):
         assert command in text
 
 
@@ -121,6 +122,6 @@ def test_convert_estimate_and_summary(tmp_path: Path) -> None:
     assert made["relus"] == 3072
     estimated = json.loads(run("estimate", file, "--images", 2, "--network", "wan", "--json"))
     assert estimated["online"]["rounds"] == 3
-    assert estimated["online"]["seconds"] > 3 * 0.05
+    assert estimated["online"]["seconds"] > 3 * NETWORKS["wan"].round_trip
     assert "3,072 sign tests" in run("summary", file)
     assert "kB" in run("estimate", file, "--bandwidth", 10, "--latency", 100)
