@@ -52,3 +52,28 @@ def evaluate(
     tables: Blocks,
     outputs: Blocks,
 ) -> None: ...
+
+class Ring:
+    """Z_q[x] / (x^N + 1) and the sender's work over it: `linear/native_sender.py`."""
+
+    def __init__(
+        self,
+        degree: int,
+        primes: list[int],
+        roots: list[int],
+        modulus: int,
+        remainder: int,
+        delta: list[int],
+    ) -> None: ...
+    def transform(self, values: NDArray[np.int64], out: NDArray[np.uint64]) -> None: ...
+    def expand_request(self, message: Bytes, out: NDArray[np.uint64]) -> bool: ...
+    def respond(
+        self,
+        ciphertexts: list[NDArray[np.uint64]],
+        factors: list[NDArray[np.uint64]],
+        error: NDArray[np.int64],
+        flood: NDArray[np.uint64],
+        message: NDArray[np.uint32],
+        positions: NDArray[np.int64],
+        out: Bytes,
+    ) -> None: ...

@@ -54,9 +54,9 @@ def sanitized(clone, tmp_path_factory) -> dict[str, str]:
 
 
 def test_every_kernel_is_clean(sanitized):
-    tests = ROOT / "tests" / "protocols" / "test_kernels.py"
+    tests = [ROOT / "tests" / "protocols" / name for name in ("test_kernels.py", "test_ring.py")]
     options = ("-c", ROOT / "pyproject.toml", "-q", "-p", "no:cacheprovider")
-    out = run(sys.executable, "-m", "pytest", *options, tests, **sanitized)
+    out = run(sys.executable, "-m", "pytest", *options, *tests, **sanitized)
     assert " passed" in out
     assert " skipped" not in out
 

@@ -1,6 +1,6 @@
 """What the holder of the weights computes with: one engine for ring-LWE ciphertexts, behind three methods.
 
-`sender_backend` chooses: an engine in native code where it was built, else Microsoft SEAL. A request, a
+`sender_backend` chooses: the engine in native code where it was built, else Microsoft SEAL. A request, a
 factor and a response are the same polynomials in all of them, and `respond` gives the same bytes from the
 same seed, so neither the peer nor a test can tell which one worked.
 """
@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..prg import Prg
 from .parameters import ParameterSet
 
@@ -71,6 +72,11 @@ class SenderBackend(Protocol):
 @lru_cache(maxsize=8)
 def sender_backend(parameters: ParameterSet, modulus: int) -> SenderBackend:
     """The engine of this process for a parameter set and plaintext modulus."""
-    from .seal_sender import SealSender
+    fast = kernels.native()
+    if fast is None:
+        from .seal_sender import SealSender
 
-    return SealSender(parameters, modulus)
+        return SealSender(parameters, modulus)
+    from .native_sender import NativeSender
+
+    return NativeSender(fast, parameters, modulus)

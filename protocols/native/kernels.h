@@ -39,6 +39,8 @@ struct Scratch {
   const uint8_t** wires;  // where the label of each slot lies
 };
 
+struct RingKernels;  // rlwe.h
+
 struct Kernels {
   const char* name;
 
@@ -59,9 +61,15 @@ struct Kernels {
   // garbling/halfgates.py.
   void (*garble)(const Batch& batch, const Scratch& scratch);
   void (*evaluate)(const Batch& batch, const Scratch& scratch);
+  // linear/native.py.
+  const RingKernels* ring;
 };
+
+const Kernels& selected();  // those in use
 
 extern const Kernels kAesni;  // AES-NI, one block an instruction
 extern const Kernels kVaes;   // VAES and AVX-512, four blocks an instruction
+extern const RingKernels kPortableRing;
+extern const RingKernels kAvx512Ring;  // AVX-512 F and DQ
 
 }  // namespace circa

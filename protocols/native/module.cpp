@@ -97,6 +97,11 @@ void run(void (*role)(const circa::Batch&, const circa::Scratch&), const circa::
 
 }  // namespace
 
+namespace circa {
+const Kernels& selected() { return *active; }
+void bind_rlwe(nb::module_& m);
+}  // namespace circa
+
 NB_MODULE(_kernels, m) {
   if (supported().empty()) throw nb::import_error("this processor has no AES instructions");
   active = supported().front();
@@ -227,4 +232,6 @@ NB_MODULE(_kernels, m) {
   }, "op"_a.noconvert(), "a"_a.noconvert(), "b"_a.noconvert(), "out"_a.noconvert(), "slots"_a,
      "output_slots"_a.noconvert(), "garbler"_a.noconvert(), "fixed_inputs"_a, "evaluator"_a.noconvert(),
      "tweak"_a, "tables"_a.noconvert(), "outputs"_a.noconvert());
+
+  circa::bind_rlwe(m);
 }

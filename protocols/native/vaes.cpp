@@ -5,5 +5,6 @@
 #include "rows.inl"
 
 namespace circa {
-const Kernels kVaes = {"vaes", tccr, cot_pads, expand, columns, iknp_send, iknp_recv, garble, evaluate};
+const Kernels kVaes = {"vaes", tccr, cot_pads, expand, columns, iknp_send, iknp_recv, garble, evaluate,
+                       &kAvx512Ring};
 }

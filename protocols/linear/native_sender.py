@@ -1,0 +1,107 @@
+"""The sender's engine in native code: the bytes that SEAL gives from the same seed, without Python's lock.
+
+The kernels (`native/rlwe*.cpp`) transform with Harvey's butterflies [Har14], sum products unreduced, round
+and expand seeds as SEAL does; on processors with AVX-512 eight coefficients at a time. `seal_sender.py` is
+the definition. Parameters and flood are the same; no secret key comes here.
+
+[Har14] Harvey. Faster arithmetic for number-theoretic transforms. J. Symbolic Computation 60.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CheckFailed, FramingError
+from ..packing import packed_size
+from ..prg import Prg
+from .backend import WeightRow
+from .noise import flood_bits
+from .parameters import ParameterSet
+from .samplers import centred_binomial, signed_uniform, ternary
+from .seal import context
+
+__all__ = ["NativeSender", "root_of_unity"]
+
+Words = NDArray[np.uint64]
+
+
+class NativeSender:
+    """`backend.SenderBackend` on the kernels.
+
+    A request is words (2, primes, N), a factor (primes, N), both transformed: in the kernels' order.
+    """
+
+    parallel = True
+
+    def __init__(self, kernels: ModuleType, parameters: ParameterSet, modulus: int):
+        self.parameters, self.modulus = parameters, modulus
+        chosen = context(parameters, modulus)
+        self._primes, self._flood = chosen.primes, flood_bits(chosen)
+        product = math.prod(self._primes)
+        self._ring = kernels.Ring(
+            parameters.degree,
+            list(self._primes),
+            [root_of_unity(q, parameters.degree) for q in self._primes],
+            modulus,
+            product % modulus,
+            [product // modulus % q for q in self._primes],
+        )
+
+    def request(self, message: bytes) -> Words:
+        if len(message) != self.parameters.request_bytes:
+            raise FramingError(f"a request has {self.parameters.request_bytes} bytes, got {len(message)}")
+        made = self._words(2)
+        if not self._ring.expand_request(np.frombuffer(message, np.uint8), made):
+            raise CheckFailed("the peer sent a coefficient that is not reduced modulo its prime")
+        return made
+
+    def factor(self, polynomial: NDArray[np.int64]) -> Words:
+        made: Words = self._words(1)[0]
+        self._ring.transform(np.ascontiguousarray(polynomial), made)
+        return made
+
+    def respond(
+        self,
+        public: Words,
+        requests: Sequence[Words],
+        row: WeightRow,
+        positions: NDArray[np.int64],
+        mask: NDArray[np.uint32],
+        prg: Prg,
+    ) -> bytes:
+        degree = self.parameters.degree
+        blinding = self.factor(ternary(prg, degree))
+        flood = signed_uniform(prg, self._flood, positions.size, self._primes)
+        error = centred_binomial(prg, degree)
+        message = ((self.modulus - mask.astype(np.uint64)) % np.uint64(self.modulus)).astype(np.uint32)
+        width = self._primes[0].bit_length()
+        out = np.empty(packed_size(degree, width) + packed_size(positions.size, width), np.uint8)
+        self._ring.respond(
+            [public, *(requests[block] for block, _ in row)],
+            [blinding, *(factor for _, factor in row)],
+            error,
+            flood,
+            message,
+            positions,
+            out,
+        )
+        return out.tobytes()
+
+    def _words(self, polynomials: int) -> Words:
+        """Memory for words (polynomials, primes, N), aligned to the lines of the cache."""
+        shape = polynomials, len(self._primes), self.parameters.degree
+        memory = np.empty(math.prod(shape) + 7, np.uint64)
+        start = -memory.ctypes.data % 64 // 8
+        return memory[start : start + math.prod(shape)].reshape(shape)
+
+
+@lru_cache(maxsize=16)
+def root_of_unity(q: int, degree: int) -> int:
+    """A primitive root of unity of order 2N modulo the prime q, q = 1 modulo 2N."""
+    order = 2 * degree
+    powers = (pow(base, (q - 1) // order, q) for base in range(2, q))
+    return next(root for root in powers if pow(root, degree, q) == q - 1)
