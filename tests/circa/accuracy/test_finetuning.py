@@ -9,7 +9,7 @@ from torch import nn
 import circa
 from circa.accuracy import sweep, with_truncation, with_windows
 from circa.errors import ParameterError
-from circa.finetuning import finetune
+from circa.finetuning import finetune, imitation
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,28 @@ def test_bad_settings(network, batches):
         finetune(network, iter(batches[:1]), 4)
     with pytest.raises(ParameterError, match="calls no activation"):
         finetune(nn.Sequential(nn.Flatten(), nn.Linear(72, 5)), batches[:1], 4)
+
+
+def test_the_network_imitates_itself_unless_told_otherwise(network, batches):
+    wrong = [(x, torch.zeros_like(labels)) for x, labels in batches]
+    seeds = [torch.Generator().manual_seed(1) for _ in range(3)]
+    heads = [
+        finetune(network, batches[:4], 3, generator=seeds[0]).head.weight,
+        finetune(network, wrong[:4], 3, generator=seeds[1]).head.weight,
+        finetune(network, wrong[:4], 3, generator=seeds[2], loss=nn.functional.cross_entropy).head.weight,
+    ]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[1], heads[2])
+
+
+def test_imitation_is_least_where_the_probabilities_agree():
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
+    assert imitation(logits + 7, logits).item() == pytest.approx(0, abs=1e-6)
+    p, q = (logits[0] / 2).softmax(0), (logits[1] / 2).softmax(0)
+    expected = 4 * (p * (p / q).log()).sum()
+    assert imitation(logits[1:], logits[:1]).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_training_that_diverges_is_stopped(network, batches):
+    with pytest.raises(ParameterError, match=r"diverges in epoch 1: .* lower learning rate than 1e"):
+        finetune(network, batches, 2, learning_rate=1e12)
