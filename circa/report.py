@@ -66,6 +66,7 @@ class Report:
     spans: deque[Span] = field(default_factory=lambda: deque(maxlen=MAX_SPANS))  # in the order of their ends
     stored_bytes: int = 0  # the largest stock of offline material at any time
     watch_memory: bool = False
+    peak_bytes: int = 0  # of the process's memory since the report began, up to the end of the last span
     _open: list[Span] = field(default_factory=list, init=False, repr=False)
 
     @contextmanager
@@ -120,6 +121,7 @@ class Report:
         if not self.watch_memory:
             return
         peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.peak_bytes = max(self.peak_bytes, peak)
         for span in self._open:
             span.peak_bytes = max(span.peak_bytes, peak)
         if restart:

@@ -12,6 +12,7 @@ from rich.table import Table
 from circa.errors import ParameterError
 
 from .accuracy import accuracy, faults
+from .bench_network import network
 from .console import Json, emit, err, out, reporting, track
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ peers_app = typer.Typer(help="The environments of other systems.", no_args_is_he
 app.add_typer(peers_app, name="peers")
 app.command()(accuracy)
 app.command()(faults)
+app.command()(network)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Install missing peers without asking.")]
 
