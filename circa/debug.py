@@ -32,11 +32,11 @@ from circa.offline import ClientParty, Progress, ServerParty
 from circa.online import client_online, server_online
 from circa.program import Program
 from circa.protocols.channel import TIMEOUT, Channel, memory_pair
-from circa.protocols.linear.he import LinearSender
 from circa.protocols.prg import Prg
 from circa.report import Report
 from circa.simulate import exact, simulate
 from circa.transport import TcpChannel, parse_address
+from circa.workers import prepare
 
 __all__ = ["STAMP", "LayerDifference", "compare_layers"]
 
@@ -172,12 +172,7 @@ def both_parties(
 ) -> Shares:
     """A whole private inference in two threads; raises the failure of either party."""
     program, weights, server = model.program, model.weights, Kept()
-    prepared = {
-        op.name: LinearSender.prepare(
-            program.modulus, op.geometry, weights[f"{op.name}.weight"], op.parameters
-        )
-        for op in program.linear
-    }
+    prepared = prepare(program, weights)
     results: dict[str, Any] = {}
 
     def client_role(ch: Channel) -> None:

@@ -6,6 +6,7 @@ CircaError
 │   ├── CalibrationError  a layer without range, or whose range does not fit
 │   ├── InputError        an input of the wrong shape, dtype or value; nothing has been sent
 │   └── FileError         a .circa file that is damaged or of another version
+├── WorkerError           the server's workers failed again and again
 └── ProtocolError         the peer, or the line to it
     ├── FramingError, CheckFailed, PeerGone
     ├── HandshakeError    another protocol version, or another model than expected
@@ -20,6 +21,7 @@ from circa.protocols.errors import (
     ParameterError,
     PeerGone,
     ProtocolError,
+    WorkerError,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "ProtocolError",
     "RemoteError",
     "StockRefused",
+    "WorkerError",
 ]
 
 

@@ -8,8 +8,8 @@
  (4)  for every activation: the protocol's correlations (OT, triples, garbled circuits)
 
 Requests (2) leave as soon as the client knows its share of a layer's input, usually all at once, so the
-server computes layer i while the client encrypts layer i + 1 and decrypts layer i - 1. Both sides derive
-the order of messages from the public program alone.
+server computes layer i while the client encrypts layer i + 1 and decrypts layer i - 1, and its workers may
+have several layers in hand. Both sides derive the order of messages from the public program alone.
 
 This is the one place where server and client become the protocols' sender and receiver (style.md, section 5).
 """
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from circa.protocols.channel import Channel
 from circa.protocols.linear.he import LinearReceiver, LinearSender, Prepared
+from circa.protocols.linear.stream import Answers, InThread, Workers
+from circa.protocols.linear.tasks import Worker
 from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Relu
@@ -136,10 +138,13 @@ class ServerParty:
         prepared: Mapping[str, Prepared],
         prg: Prg,
         report: Report | None = None,
+        workers: Workers | None = None,
     ):
         self.ch, self.program, self.prg = ch, program, prg
         self.report = report or Report()
         self._prepared = prepared
+        self._workers = workers or InThread(Worker(prepared))
+        self._waits = _waits(program)
         with self.report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=False)
             self._linear = _senders(ch, program, prg)
@@ -151,15 +156,34 @@ class ServerParty:
         """Make material for `count` images, in step with the client."""
         program, ch = self.program, self.ch
         masks, activations = [], []
-        for op in program.linear:
-            with self.report.operation(ch, op, "offline"):
-                s = self._linear[op.parameters].respond(ch, self._prepared[op.name], count)
+        by_name = {op.name: op for op in program.linear}
+        with Answers(
+            ch, self._workers, self.prg, lambda layer: self.report.operation(ch, by_name[layer], "offline")
+        ) as answers:
+            for op in program.linear:
+                if op.name in self._waits:
+                    answers.finish()
+                s = self._linear[op.parameters].answer(answers, op.name, self._prepared[op.name], count)
                 masks.append(s.reshape(count, *op.shape))
+            answers.finish()
         for relu in program.activations:
             with self.report.operation(ch, relu, "offline"):
                 act = relu.activation(program.modulus)
                 activations.append(self.relu(relu).offline_sender(ch, self._ot, act, count, self.prg))
         return ServerMaterial(tuple(masks), tuple(activations))
+
+
+def _waits(program: Program) -> set[str]:
+    """The linear layers whose requests the client can make only with the answers to earlier layers."""
+    behind: set[int] = set()  # the operations whose result the client does not know without answers
+    waits = set()
+    for i, op in enumerate(program.operations):
+        depends = any(j in behind for j in op.inputs)
+        if isinstance(op, Linear) and depends:
+            waits.add(op.name)
+        if isinstance(op, Linear) or (depends and not isinstance(op, Activate)):
+            behind.add(i)
+    return waits
 
 
 def _sets(program: Program) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from circa.protocols.channel import TIMEOUT
 from circa.protocols.errors import CheckFailed, CircaError, ProtocolError
-from circa.protocols.linear.he import LinearSender
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
@@ -27,6 +26,7 @@ from .online import server_online
 from .report import Report
 from .stock import DEFAULT_LIMIT, Limit, batches, image_bytes
 from .transport import TcpChannel
+from .workers import MEMORY, prepare, start
 
 __all__ = ["Server", "serve"]
 
@@ -43,6 +43,11 @@ class Server:
         max_sessions: clients at one time; a further one is refused with a clear error.
         new_report: makes the report of each session, for who wants to keep them.
         stock_limit: the most material, in images and in bytes, that one client address has in stock here.
+        workers: for the linear layers of the offline phase, at one time, of all sessions. By default a thread
+            a core with the native kernels, else the sessions' own threads; more are processes then, and a
+            program that is run as a script needs `if __name__ == "__main__":`.
+        memory: bytes of weights that are kept prepared, for all clients; what does not fit is prepared anew.
+        ray: address of a Ray cluster whose actors are the workers, by default one a core of the cluster.
     """
 
     def __init__(
@@ -55,6 +60,9 @@ class Server:
         max_sessions: int = 8,
         new_report: Callable[[], Report] = Report,
         stock_limit: Limit = DEFAULT_LIMIT,
+        workers: int | None = None,
+        memory: int = MEMORY,
+        ray: str | None = None,
     ):
         self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
         program, weights = self.model.program, self.model.weights
@@ -68,15 +76,12 @@ class Server:
             )
             for op in program.linear
         }
-        self._prepared = {
-            op.name: LinearSender.prepare(
-                program.modulus, op.geometry, weights[f"{op.name}.weight"], op.parameters
-            )
-            for op in program.linear
-        }
+        self._prepared = prepare(program, weights, memory)
+        self._workers = start(self._prepared, workers, memory, ray)
         try:
             self._listener = socket.create_server((host, port))
         except OSError as error:
+            self._workers.close()
             raise ParameterError(
                 f"cannot listen at {host}:{port}: {error.strerror}; choose another port"
             ) from error
@@ -104,13 +109,14 @@ class Server:
         self._thread.join()
 
     def close(self) -> None:
-        """Stop accepting clients. Running sessions end with their connections."""
+        """Stop accepting clients and end the workers. Running sessions end with their connections."""
         if not self._stopping:
             self._stopping = True
             with suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
             self._listener.close()
             self._thread.join()
+            self._workers.close()
 
     def __enter__(self) -> "Server":
         return self
@@ -156,7 +162,7 @@ class Server:
         report = self._new_report()
         with report.measure(channel, "session", "setup", "offline"):
             server_handshake(channel, program)
-        party = ServerParty(channel, program, self._prepared, Prg.from_os(), report)
+        party = ServerParty(channel, program, self._prepared, Prg.from_os(), report, self._workers)
         stock: Stock[ServerMaterial] = Stock()
         while True:
             command, images = recv_command(channel)

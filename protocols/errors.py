@@ -2,6 +2,7 @@
 
     CircaError
     ├── ParameterError        the caller's argument is out of range (also a ValueError)
+    ├── WorkerError           workers of the party's own failed again and again
     └── ProtocolError         the peer, or the line to it
         ├── FramingError      a message of the wrong length, type or order
         ├── CheckFailed       a received value fails a validity or security check
@@ -10,7 +11,15 @@
 Texts carry public values only: names, sizes, types, limits. Never shares, labels or keys.
 """
 
-__all__ = ["CheckFailed", "CircaError", "FramingError", "ParameterError", "PeerGone", "ProtocolError"]
+__all__ = [
+    "CheckFailed",
+    "CircaError",
+    "FramingError",
+    "ParameterError",
+    "PeerGone",
+    "ProtocolError",
+    "WorkerError",
+]
 
 
 class CircaError(Exception):
@@ -19,6 +28,10 @@ class CircaError(Exception):
 
 class ParameterError(CircaError, ValueError):
     """An argument is out of its range; the text names the value and the allowed range."""
+
+
+class WorkerError(CircaError):
+    """A worker of this party's own failed; the peer did nothing wrong."""
 
 
 class ProtocolError(CircaError):

@@ -20,7 +20,7 @@ learns of W is bounded in `noise.py`: statistical distance 2^-40 or less a coeff
 skips weight polynomials that are all zero, which its time may show.
 """
 
-from collections.abc import Callable
+import secrets
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +30,19 @@ from ..errors import ParameterError
 from ..packing import packed_size
 from ..prg import Prg
 from ..shares import Modulus
-from .backend import Request, sender_backend
+from .backend import sender_backend
 from .encoding import encode_input, place
 from .parameters import B4096, parameter_set
 from .plan import make_plan
 from .seal import Keys, context, unpack_words
 from .shape import LinearShape
+from .stream import Answers, InThread, Progress
+from .tasks import Worker
 from .weights import Prepared, WeightCache
 
 __all__ = ["LinearReceiver", "LinearSender", "Prepared", "Progress", "WeightCache"]
 
 Residues = NDArray[np.uint32]
-Progress = Callable[[int, int], None]  # polynomials done, polynomials in all
 
 
 class LinearSender:
@@ -50,12 +51,14 @@ class LinearSender:
     def __init__(self, modulus: Modulus, prg: Prg, parameters: str = B4096.name):
         self._modulus, self._prg = modulus, prg
         self._parameters = parameter_set(parameters)
-        self._backend = sender_backend(self._parameters, modulus.value)
-        self._public: Request | None = None
+        self._key = secrets.token_bytes(16)  # names the public key to workers
+        self._public: bytes | None = None
 
     def setup(self, ch: Channel) -> None:
         """Receive the public key. Raises CheckFailed for one with values out of range."""
-        self._public = self._backend.request(ch.recv(self._parameters.request_bytes))
+        message = ch.recv(self._parameters.request_bytes)
+        sender_backend(self._parameters, self._modulus.value).request(message)
+        self._public = message
 
     @staticmethod
     def prepare(
@@ -79,6 +82,23 @@ class LinearSender:
 
         Raises FramingError and CheckFailed for a request of another size or with values out of range.
         """
+        with Answers(ch, InThread(Worker({"": prepared})), self._prg) as answers:
+            s = self.answer(answers, "", prepared, batch, progress)
+            answers.finish()
+        return s
+
+    def answer(
+        self,
+        answers: Answers,
+        name: str,
+        prepared: Prepared,
+        batch: int,
+        progress: Progress | None = None,
+    ) -> Residues:
+        """`respond` as part of a stream: s is complete once `answers.finish()` returned.
+
+        `name` is the layer's at the stream's workers.
+        """
         if prepared.modulus != self._modulus or prepared.parameters != self._parameters:
             raise ParameterError(
                 f"the layer is prepared for {prepared.modulus} and {prepared.parameters.name}, "
@@ -86,30 +106,7 @@ class LinearSender:
             )
         if self._public is None:
             raise ParameterError("setup comes before respond")
-        plan = make_plan(prepared.shape, batch, self._parameters)
-        s = np.empty((batch, *prepared.shape.output_shape), np.uint32)
-        done = 0
-        for wave in plan.waves():
-            held = [
-                [
-                    self._backend.request(ch.recv(self._parameters.request_bytes))
-                    for _ in range(plan.channel_blocks)
-                ]
-                for _ in wave
-            ]  # (1)
-            for m in range(plan.output_blocks):
-                row = prepared.row(plan, m)
-                for block, requests in zip(wave, held, strict=True):
-                    positions = plan.positions(block, m)
-                    mask = self._modulus.uniform(self._prg, positions.size)
-                    ch.send(
-                        self._backend.respond(self._public, requests, row, positions, mask, self._prg)
-                    )  # (2)
-                    place(plan, block, m, mask, s)
-                    done += 1
-                    if progress is not None:
-                        progress(done, plan.responses)
-        return s
+        return answers.answer(self._public, self._key, name, prepared, batch, progress)
 
 
 class LinearReceiver:

@@ -41,13 +41,13 @@ def flood_bits(chosen: Context) -> int:
     return (math.prod(chosen.primes) // (2 * chosen.modulus)).bit_length() - 2
 
 
-def worst_noise(degree: int, weights: NDArray[np.int64]) -> float:
+def worst_noise(degree: int, weights: NDArray[np.integer]) -> float:
     """The bound on |V| over all outputs of a layer; weights are (out_channels, ...)."""
     norm = int(np.abs(weights.astype(np.int64)).reshape(weights.shape[0], -1).sum(axis=1).max())
     return norm * (_ERROR + _ROUNDING) + 2 * _ERROR * degree + 1
 
 
-def flood_margin(parameters: ParameterSet, modulus: Modulus, weights: NDArray[np.int64]) -> float:
+def flood_margin(parameters: ParameterSet, modulus: Modulus, weights: NDArray[np.integer]) -> float:
     """B - log2 |V| in bits, worst case."""
     return flood_bits(context(parameters, modulus.value)) - math.log2(worst_noise(parameters.degree, weights))
 
@@ -59,7 +59,7 @@ def decryption_bounds(chosen: Context) -> tuple[float, float]:
     return flood + switching, chosen.primes[0] / (2 * chosen.modulus)
 
 
-def check_margin(parameters: ParameterSet, modulus: Modulus, weights: NDArray[np.int64]) -> None:
+def check_margin(parameters: ParameterSet, modulus: Modulus, weights: NDArray[np.integer]) -> None:
     """Raise ParameterError unless the flood hides these weights."""
     margin = flood_margin(parameters, modulus, weights)
     if margin < MARGIN:

@@ -101,7 +101,7 @@ class LinearShape:
         """(out_channels, in_channels / groups, kernel height, kernel width)."""
         return self.out_channels, self.in_channels // self.groups, *self.kernel
 
-    def check_weights(self, weights: NDArray[np.int64]) -> None:
+    def check_weights(self, weights: NDArray[np.integer]) -> None:
         """Raise ParameterError unless the weights are integers of this layer's shape and of 16 bits."""
         if weights.shape != self.weight_shape or weights.dtype.kind != "i":
             raise ParameterError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shares import Modulus
-from .backend import WeightRow, sender_backend
+from .backend import SenderBackend, WeightRow, sender_backend
 from .encoding import encode_weights
 from .noise import check_margin
 from .parameters import ParameterSet
@@ -77,15 +77,19 @@ class Prepared:
         self,
         modulus: Modulus,
         shape: LinearShape,
-        weights: NDArray[np.int64],
+        weights: NDArray[np.integer],
         parameters: ParameterSet,
         cache: WeightCache | None = None,
     ):
         shape.check_weights(weights)
         check_margin(parameters, modulus, weights)
         self.modulus, self.shape, self.parameters = modulus, shape, parameters
-        self._weights = weights.astype(np.int16)
+        self.weights = weights.astype(np.int16)
         self._cache = _SHARED if cache is None else cache
+
+    @property
+    def backend(self) -> SenderBackend:
+        return sender_backend(self.parameters, self.modulus.value)
 
     def row(self, plan: Plan, output_block: int) -> WeightRow:
         """The weight polynomials of an output block."""
@@ -93,10 +97,9 @@ class Prepared:
 
     def encode(self, plan: Plan, output_block: int) -> WeightRow:
         """The same, prepared now."""
-        chosen = sender_backend(self.parameters, self.modulus.value)
-        polynomials = encode_weights(plan, self._weights, output_block)
+        polynomials = encode_weights(plan, self.weights, output_block)
         return [
-            (block, chosen.factor(polynomial))
+            (block, self.backend.factor(polynomial))
             for block, polynomial in zip(plan.read(output_block), polynomials, strict=True)
             if polynomial.any()
         ]

@@ -1,0 +1,148 @@
+"""Workers in this process and in others, behind `concurrent.futures` executors."""
+
+import logging
+import multiprocessing
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from circa.errors import ParameterError, WorkerError
+from circa.protocols.linear.stream import InThread
+from circa.protocols.linear.tasks import Task, Worker
+from circa.protocols.linear.weights import Prepared
+
+from . import remote
+
+__all__ = ["InProcess", "Lanes", "Pool", "Threads"]
+
+log = logging.getLogger("circa.workers")
+
+Responses = list[bytes]
+START = 60.0  # seconds in which a worker must start
+_HELD = 8  # waves and keys whose requests a worker is taken to hold; it holds fewer of large ones
+
+
+class Pool(Protocol):
+    """`circa.protocols.linear.stream.Workers` with an end."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    def submit(self, lane: int, task: Task) -> "Future[Responses]": ...
+
+    def close(self) -> None:
+        """Cancel what has not begun, wait for the rest, end the workers. May be called twice."""
+        ...
+
+
+class InProcess(InThread):
+    """No workers: each session's thread computes."""
+
+    def close(self) -> None:
+        pass
+
+
+class Threads:
+    """Threads of this process, which share one memory of prepared weights and requests."""
+
+    lanes = 1
+
+    def __init__(self, worker: Worker, count: int):
+        self.count, self._worker = count, worker
+        self._executor = ThreadPoolExecutor(count, "circa-worker")
+
+    def submit(self, lane: int, task: Task) -> "Future[Responses]":
+        return _submitted(self._executor, self._worker.run, task)
+
+    def close(self) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+
+class Lanes:
+    """Workers with memories of their own, each behind an executor of one; a broken one is replaced."""
+
+    def __init__(self, count: int, new: Callable[[], Executor], what: str, remedy: str):
+        self.count = self.lanes = count
+        self._lanes = [_Lane(new, f"{what} {i + 1} of {count}") for i in range(count)]
+        try:
+            self.processes = [lane.ready.result(START) for lane in self._lanes]
+        except Exception as error:
+            self.close()
+            raise ParameterError(f"no {what} could start ({type(error).__name__}): {remedy}") from error
+
+    @classmethod
+    def of_processes(cls, prepared: Mapping[str, Prepared], count: int, memory: int) -> "Lanes":
+        """Processes of this machine, not forked: the server has threads."""
+        context = multiprocessing.get_context("spawn")
+        arguments = (remote.travelling(prepared), memory // count)
+        return cls(
+            count,
+            lambda: ProcessPoolExecutor(1, context, initializer=remote.start_child, initargs=arguments),
+            "worker process",
+            'is memory left, and does the program that starts it keep behind `if __name__ == "__main__":`?',
+        )
+
+    def submit(self, lane: int, task: Task) -> "Future[Responses]":
+        return self._lanes[lane].submit(task)
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            lane.close()
+
+
+class _Lane:
+    """One worker, and which requests it holds already: they travel to it once."""
+
+    def __init__(self, new: Callable[[], Executor], name: str):
+        self._new, self._name = new, name
+        self._lock = threading.Lock()
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._held: OrderedDict[bytes, None] = OrderedDict()
+        self._executor = self._new()
+        self.ready = self._executor.submit(remote.ready)  # it starts now, not with the first client
+
+    def submit(self, task: Task) -> "Future[Responses]":
+        with self._lock:
+            future = self._submitted(task)
+            if isinstance(future.exception() if future.done() else None, BrokenExecutor) and not self._closed:
+                log.warning("%s died: another one takes its place", self._name)
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                self._start()
+                future = self._submitted(task)
+        return future
+
+    def _submitted(self, task: Task) -> "Future[Responses]":
+        known = {task.wave.key, task.wave.name} <= self._held.keys() and task.attempt == 0
+        for name in (task.wave.key, task.wave.name):
+            self._held[name] = None
+            self._held.move_to_end(name)
+        while len(self._held) > _HELD:
+            self._held.popitem(last=False)
+        return _submitted(
+            self._executor, remote.run, replace(task, wave=task.wave.named()) if known else task
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._executor.shutdown(cancel_futures=True)
+
+
+def _submitted(executor: Executor, run: Callable[[Task], Responses], task: Task) -> "Future[Responses]":
+    """`executor.submit`, but the refusal of an executor that is broken or shut down is the future's."""
+    try:
+        return executor.submit(run, task)
+    except RuntimeError as error:  # BrokenExecutor is one
+        future: Future[Responses] = Future()
+        closed = WorkerError("the server's workers have ended")
+        future.set_exception(error if isinstance(error, BrokenExecutor) else closed)
+        return future

@@ -1,0 +1,211 @@
+"""The sender's answers, streamed: computed by workers while later requests arrive, sent in order.
+
+One thread reads the requests, hands out tasks and sends what is done; it looks for finished work before every
+message that it waits for. So a response leaves at the latest with the next request, and layers overlap: tasks
+of layer i + 1 are under way while the last ones of layer i finish. A bounded number of tasks is outstanding;
+when the bound is reached, nothing more is read.
+
+A task that fails for another reason than the peer's messages is done again with fresh seeds: nothing of the
+failed attempt was sent, and no seed is used for two attempts. After ATTEMPTS failures the session ends.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..channel import Channel
+from ..errors import CircaError, WorkerError
+from ..prg import SEED_BYTES, Prg
+from .encoding import place
+from .plan import Plan, make_plan
+from .tasks import Task, Wave, Worker
+from .weights import Prepared
+
+__all__ = ["ATTEMPTS", "Answers", "InThread", "Progress", "Workers"]
+
+ATTEMPTS = 3
+_RUN = 16  # responses of one task, at most
+_PARTS = 4  # tasks a worker into which a wave is cut, at least, where it has as many responses
+
+Residues = NDArray[np.uint32]
+Progress = Callable[[int, int], None]  # polynomials done, polynomials in all
+Span = Callable[[str], AbstractContextManager[None]]
+
+
+class Workers(Protocol):
+    """Where tasks run. Shared by the sessions of a process."""
+
+    @property
+    def count(self) -> int:
+        """Tasks that are worked on at one time."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """Places with a memory of their own: an output block always goes to the same one."""
+        ...
+
+    def submit(self, lane: int, task: Task) -> "Future[list[bytes]]": ...
+
+
+class InThread:
+    """The caller's own thread: a task is done when `submit` returns."""
+
+    count = lanes = 1
+
+    def __init__(self, worker: Worker):
+        self._worker = worker
+
+    def submit(self, lane: int, task: Task) -> "Future[list[bytes]]":
+        future: Future[list[bytes]] = Future()
+        try:
+            future.set_result(self._worker.run(task))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@dataclass
+class _Layer:
+    name: str
+    prepared: Prepared
+    plan: Plan
+    s: Residues
+    progress: Progress | None
+    done: int = 0
+
+
+@dataclass
+class _Pending:
+    layer: _Layer
+    lane: int
+    task: Task
+    future: "Future[list[bytes]]"
+
+
+class Answers:
+    """The answers of one offline pass. A context: whatever ends it early cancels the outstanding tasks.
+
+    span: entered with a layer's name around the work for it, of this thread; for measurements.
+    """
+
+    def __init__(self, ch: Channel, workers: Workers, prg: Prg, span: Span | None = None):
+        self._ch, self._workers, self._prg = ch, workers, prg
+        self._span: Span = span or (lambda layer: nullcontext())
+        self._pending: deque[_Pending] = deque()
+
+    def answer(
+        self, public: bytes, key: bytes, name: str, prepared: Prepared, batch: int, progress: Progress | None
+    ) -> Residues:
+        """Read a layer's requests and hand them out. Returns s, complete once `finish` returned."""
+        plan = make_plan(prepared.shape, batch, prepared.parameters)
+        s = np.empty((batch, *prepared.shape.output_shape), np.uint32)
+        layer, first = _Layer(name, prepared, plan, s, progress), 0
+        for blocks in plan.waves():
+            messages = self._receive(layer, len(blocks) * plan.channel_blocks)
+            wave = Wave(secrets.token_bytes(16), key, public, messages)
+            for task in self._cut(layer, wave, first, len(blocks)):
+                self._hand_out(layer, task)
+            first += len(blocks)
+        return s
+
+    def finish(self) -> None:
+        """Send every response that is still outstanding."""
+        while self._pending:
+            self._send_oldest()
+
+    def _receive(self, layer: _Layer, count: int) -> tuple[bytes, ...]:
+        """(1)"""
+        messages: list[bytes] = []
+        while len(messages) < count:
+            self._send_finished()
+            with self._span(layer.name):
+                while len(messages) < count and not self._finished():
+                    messages.append(self._ch.recv(layer.prepared.parameters.request_bytes))
+        return tuple(messages)
+
+    def _cut(self, layer: _Layer, wave: Wave, first: int, blocks: int) -> Iterator[tuple[int, Task]]:
+        """A wave's tasks in the order of its responses, each with its lane."""
+        plan, workers = layer.plan, self._workers
+        parts = min(blocks, max(-(-blocks // _RUN), -(-_PARTS * workers.count // plan.output_blocks)))
+        run, position = -(-blocks // parts), 0
+        for m in range(plan.output_blocks):
+            for block in range(first, first + blocks, run):
+                # few output blocks leave lanes without work unless they share them
+                lane = (m if plan.output_blocks >= workers.lanes else position) % workers.lanes
+                seeds = self._seeds(min(run, first + blocks - block))
+                yield lane, Task(layer.name, plan.batch, first, block, m, seeds, wave)
+                position += 1
+
+    def _seeds(self, count: int) -> tuple[bytes, ...]:
+        return tuple(self._prg.bytes(SEED_BYTES).tobytes() for _ in range(count))
+
+    def _hand_out(self, layer: _Layer, placed: tuple[int, Task]) -> None:
+        lane, task = placed
+        while len(self._pending) >= 2 * self._workers.count:
+            self._send_oldest()
+        with self._span(layer.name):
+            self._pending.append(_Pending(layer, lane, task, self._workers.submit(lane, task)))
+        self._send_finished()
+
+    def _finished(self) -> bool:
+        return bool(self._pending) and self._pending[0].future.done()
+
+    def _send_finished(self) -> None:
+        while self._finished():
+            self._send_oldest()
+
+    def _send_oldest(self) -> None:
+        """(2)"""
+        oldest = self._pending[0]
+        with self._span(oldest.layer.name):
+            responses = self._result(oldest)
+            self._pending.popleft()
+            layer, task = oldest.layer, oldest.task
+            for block, response, seed in zip(
+                layer.plan.blocks[task.block :], responses, task.seeds, strict=False
+            ):
+                self._ch.send(response)
+                positions = layer.plan.positions(block, task.output_block)
+                mask = layer.prepared.modulus.uniform(Prg(seed), positions.size)
+                place(layer.plan, block, task.output_block, mask, layer.s)
+                layer.done += 1
+                if layer.progress is not None:
+                    layer.progress(layer.done, layer.plan.responses)
+
+    def _result(self, pending: _Pending) -> list[bytes]:
+        """Wait for a task's responses; do it again where a worker failed."""
+        while True:
+            try:
+                return pending.future.result()
+            except WorkerError as error:
+                failure: Exception = error
+            except CircaError:
+                raise  # what the peer sent is at fault: another attempt would fail too
+            except Exception as error:
+                failure = error
+            task = pending.task
+            if task.attempt + 1 >= ATTEMPTS:
+                raise WorkerError(
+                    f"workers failed {ATTEMPTS} times at layer {task.layer!r} ({type(failure).__name__}):"
+                    " see their log, and whether memory suffices for so many"
+                ) from failure
+            pending.task = replace(task, seeds=self._seeds(len(task.seeds)), attempt=task.attempt + 1)
+            pending.future = self._workers.submit(pending.lane, pending.task)
+
+    def __enter__(self) -> "Answers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._pending:
+            self._pending.pop().future.cancel()
