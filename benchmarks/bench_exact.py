@@ -3,10 +3,10 @@ setting.
 
     python benchmarks/bench_exact.py [--threads 1 2] [--repeats 30]
 
-`ratio` is the time of the exact layer, digits and modular sums included, over that of float32 conv2d
+`ratio` is the time of the exact layer, modular sums included, over that of float32 conv2d
 (inference mode, same threads). Medians of the repeats after a warm-up, taking turns; `best_ratio` compares
 the fastest repeats. One thread is timed in its CPU seconds, which other work on the machine disturbs less;
-two in wall seconds. `bytes` says whether this machine has exact 8-bit convolutions.
+two in wall seconds. `arithmetic` is a level of the native kernel, or `doubles`, which runs everywhere.
 """
 
 import argparse
@@ -24,8 +24,9 @@ import numpy as np
 import torch
 
 from circa.exact import ExactLinear, layer
-from circa.exact.bytes import available, by_bytes
+from circa.exact.words import by_words
 from circa.program import Linear
+from circa.protocols import kernels
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.shares import PRIME31, RING32, Modulus
 
@@ -38,10 +39,24 @@ LAYERS = {
     "resnet18 512->512 3x3 4x4": LinearShape(512, 4, 4, 512, (3, 3), (1, 1), (1, 1, 1, 1)),
     "first 3->64 7x7 /2 64x64": LinearShape(3, 64, 64, 64, (7, 7), (2, 2), (3, 3, 3, 3)),
     "depthwise 64 3x3 32x32": LinearShape(64, 32, 32, 64, (3, 3), (1, 1), (1, 1, 1, 1), groups=64),
+    "mobilenet 32->192 1x1 28x28": LinearShape(32, 28, 28, 192),
+    "mobilenet depthwise 192 3x3 /2 28x28": LinearShape(
+        192, 28, 28, 192, (3, 3), (2, 2), (1, 1, 1, 1), groups=192
+    ),
+    "vgg16 512->512 3x3 2x2": LinearShape(512, 2, 2, 512, (3, 3), (1, 1), (1, 1, 1, 1)),
+    "vgg16 256->256 3x3 56x56": LinearShape(256, 56, 56, 256, (3, 3), (1, 1), (1, 1, 1, 1)),
+    "resnext 128->128 3x3 16x16, 32 groups": LinearShape(
+        128, 16, 16, 128, (3, 3), (1, 1), (1, 1, 1, 1), groups=32
+    ),
+    "first 3->16 3x3 32x32": LinearShape(3, 32, 32, 16, (3, 3), (1, 1), (1, 1, 1, 1)),
+    "fully connected 64->10": LinearShape.fully_connected(64, 10),
     "fully connected 512->1000": LinearShape.fully_connected(512, 1000),
     "fully connected 4096->4096": LinearShape.fully_connected(4096, 4096),
 }
-WAYS = {"fastest": by_bytes, "doubles": lambda *_: None}
+NATIVE = kernels.native()
+WAYS: dict[str, Callable[..., object]] = {
+    level: partial(by_words, level=level) for level in (NATIVE.convolution_levels() if NATIVE else ())
+} | {"doubles": lambda *_: None}
 
 
 def times(
@@ -74,7 +89,7 @@ def measure(
 
     functions: dict[str, Callable[[], object]] = {"conv2d": plain}
     for way, build in WAYS.items():
-        with patch.object(layer, "by_bytes", build):
+        with patch.object(layer, "by_words", build):
             functions[way] = partial(ExactLinear(op, weight, None, modulus), x)
     measured = times(functions, time.thread_time if threads == 1 else time.perf_counter, repeats)
     reference = measured.pop("conv2d")
@@ -103,7 +118,6 @@ def main() -> None:
     setting = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "bytes": available(),
         "commit": commit,
     }
     for threads in arguments.threads:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,3 +79,28 @@ class Ring:
         positions: NDArray[np.int64],
         out: Bytes,
     ) -> None: ...
+
+def convolution_levels() -> list[str]:
+    """The instructions with which this processor can run a `Convolution`, the fastest first."""
+
+class Convolution:
+    """A linear layer W x + bias exact modulo M on uint32 residues; conv.h says how. Threads may share one.
+
+    weights: (out, in / groups, kernel height, kernel width), for the prime of 1-norm up to 2^21 a row.
+    Raises ValueError for sizes that do not fit together or are too large.
+    """
+
+    def __init__(
+        self,
+        weights: NDArray[np.int16],
+        bias: NDArray[np.uint32],  # (out,)
+        size: Sequence[int],  # height, width
+        stride: Sequence[int],
+        padding: Sequence[int],  # top, bottom, left, right
+        dilation: Sequence[int],
+        groups: int,
+        modulus: int,  # 0 for the ring 2^32
+        level: str,
+    ) -> None: ...
+    def apply(self, x: NDArray[np.uint32], y: NDArray[np.uint32], threads: int) -> None:
+        """(batch, in, height, width) to y (batch, out, out height * out width)."""

@@ -54,7 +54,8 @@ def sanitized(clone, tmp_path_factory) -> dict[str, str]:
 
 
 def test_every_kernel_is_clean(sanitized):
-    tests = [ROOT / "tests" / "protocols" / name for name in ("test_kernels.py", "test_ring.py")]
+    names = ("test_kernels.py", "test_ring.py", "test_conv.py")
+    tests = [ROOT / "tests" / "protocols" / name for name in names]
     options = ("-c", ROOT / "pyproject.toml", "-q", "-p", "no:cacheprovider")
     out = run(sys.executable, "-m", "pytest", *options, *tests, **sanitized)
     assert " passed" in out

@@ -1,4 +1,4 @@
-"""W x modulo M by float64 convolutions, exact for all weights of 16 bits, on any machine.
+"""W x + bias modulo M by float64 convolutions, exact for all weights of 16 bits, on any machine.
 
 Every product and every partial sum is an integer up to 2^52, which float64 holds exactly, in whatever order
 the library adds (PyTorch has no float64 convolution by a transform). With residues as they are, below 2^32,
@@ -25,7 +25,7 @@ Apply = Callable[[Residues], Residues]
 LARGEST = 1 << 52
 
 
-def by_doubles(g: LinearShape, weight: NDArray[np.int64], modulus: Modulus) -> Apply:
+def by_doubles(g: LinearShape, weight: NDArray[np.int64], bias: Residues | None, modulus: Modulus) -> Apply:
     """Raises ParameterError where the weights are so many and large that limbs of 16 bits would round."""
     norm = int(np.abs(weight).sum(axis=(1, 2, 3)).max())
     if norm << 16 > LARGEST:
@@ -39,11 +39,16 @@ def by_doubles(g: LinearShape, weight: NDArray[np.int64], modulus: Modulus) -> A
         sums = torch.nn.functional.conv2d(image, kernel, None, g.stride, 0, g.dilation, g.groups)
         return reduce(sums.view(x.shape[0], g.out_channels, -1), modulus)
 
-    def apply(x: Residues) -> Residues:
+    def product(x: Residues) -> Tensor:
         if whole:
-            return convolve(x).numpy().astype(np.uint32)
+            return convolve(x)
         high, low = convolve(x >> np.uint32(16)), convolve(x & np.uint32(0xFFFF))
-        return reduce(high.mul_(1 << 16).add_(low), modulus).numpy().astype(np.uint32)
+        return reduce(high.mul_(1 << 16).add_(low), modulus)
+
+    def apply(x: Residues) -> Residues:
+        with torch.inference_mode():
+            y = product(x).numpy().astype(np.uint32)
+        return y if bias is None else modulus.add(y, bias[:, None])
 
     return apply
 

@@ -100,11 +100,13 @@ void run(void (*role)(const circa::Batch&, const circa::Scratch&), const circa::
 namespace circa {
 const Kernels& selected() { return *active; }
 void bind_rlwe(nb::module_& m);
+void bind_conv(nb::module_& m);
 }  // namespace circa
 
 NB_MODULE(_kernels, m) {
   if (supported().empty()) throw nb::import_error("this processor has no AES instructions");
   active = supported().front();
+  circa::bind_conv(m);
 
   m.def("level", [] { return std::string(active->name); });
   m.def("levels", [] {

@@ -12,25 +12,22 @@ from programs import geometry
 
 from circa.errors import ParameterError
 from circa.exact import ExactLinear
-from circa.exact import bytes as bytes_
 from circa.exact import layer as layers_of
-from circa.exact.bytes import by_bytes
-from circa.exact.digits import EXACT, digit_planes, split_weight
 from circa.exact.doubles import by_doubles
+from circa.exact.words import MAX_NORM, by_words
 from circa.program import Linear
+from circa.protocols import kernels
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.shares import PRIME31, RING32, Modulus
 
 MODULI = [RING32, PRIME31]
 
 
-@pytest.fixture(params=["bytes", "doubles"])
+@pytest.fixture(params=["words", "doubles"])
 def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways; the check at construction must not hide an error of the first behind the second."""
     name: str = request.param
     if name == "doubles":
-        monkeypatch.setattr(layers_of, "by_bytes", lambda *_: None)
-    monkeypatch.setattr(ExactLinear, "_agrees", lambda *_: True)
+        monkeypatch.setattr(layers_of, "by_words", lambda *_: None)
     return name
 
 
@@ -159,96 +156,33 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         ExactLinear(op, np.zeros((3, 2, 3, 3), np.int64), np.zeros(2, np.int64), RING32)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
-def test_where_onednn_is_wrong(batch: int) -> None:
-    """One channel a group, stride (1, 2), output of width 1: it shifts rows, and the layer must not."""
-    op = layer((2, 4, 3), 4, 2, stride=(1, 2), groups=2)
-    rng = np.random.default_rng(0)
-    weight = rng.integers(-2, 3, op.geometry.weight_shape)
-    x = rng.integers(0, 1 << 32, (batch, 2, 4, 3), dtype=np.uint32)
-    np.testing.assert_array_equal(
-        ExactLinear(op, weight, None, RING32)(x), reference(op, weight, None, x, RING32)
-    )
-
-
-def test_a_wrong_convolution_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        layers_of, "by_bytes", lambda g, w, m: lambda x: by_doubles(g, w, m)(x) + np.uint32(1)
-    )
-    op = layer((3, 5, 5), 2, 3)
-    rng = np.random.default_rng(0)
-    weight = rng.integers(-9, 9, op.geometry.weight_shape)
-    x = rng.integers(0, 1 << 32, (1, 3, 5, 5), dtype=np.uint32)
-    np.testing.assert_array_equal(
-        ExactLinear(op, weight, None, RING32)(x), reference(op, weight, None, x, RING32)
-    )
-
-
-@pytest.mark.parametrize("fault", ["missing", "saturating"])
-def test_a_machine_without_exact_bytes(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    def missing(g: LinearShape, weight: NDArray[np.int64], padding: tuple[int, int]) -> Any:
-        raise AttributeError("no such operator")
-
-    def saturating(g: LinearShape, weight: NDArray[np.int64], padding: tuple[int, int]) -> Any:
-        convolve = real(g, weight, padding)
-        return lambda digits: convolve(digits).clamp(-(1 << 23), 1 << 23)
-
-    real = bytes_._convolution
-    bytes_.available.cache_clear()
-    monkeypatch.setattr(bytes_, "_convolution", {"missing": missing, "saturating": saturating}[fault])
-    try:
-        assert not bytes_.available()
-        assert by_bytes(geometry((3, 5, 5), 2, 3), np.ones((2, 3, 3, 3), np.int64), RING32) is None
-    finally:
-        bytes_.available.cache_clear()
-
-
-def test_the_way_depends_on_the_weights() -> None:
-    if not bytes_.available():
-        pytest.skip("this machine has no exact 8-bit convolution")
-    g = geometry((64, 4, 4), 2, 3)
-    shape = g.weight_shape
-    assert by_bytes(g, np.full(shape, 100), RING32) is not None
-    assert by_bytes(g, np.full(shape, 32767), RING32) is None
+def test_the_native_kernel_is_used_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = kernels.native()
+    if native is None or not native.convolution_levels():
+        pytest.skip("no native convolution on this machine")
+    g = geometry((64, 4, 4), 2)
+    for modulus in MODULI:
+        assert by_words(g, np.full(g.weight_shape, -32768), None, modulus) is not None
+    large = LinearShape.fully_connected(65, 2)
+    weight = np.full(large.weight_shape, -32768)
+    assert np.abs(weight[0]).sum() > MAX_NORM
+    assert by_words(large, weight, None, RING32) is not None
+    assert by_words(large, weight, None, PRIME31) is None
+    for around, fits in ((1400, True), (1500, False)):
+        padded = LinearShape(2, 2, 2, 1, padding=(around,) * 4)
+        built = by_words(padded, np.ones(padded.weight_shape, np.int64), None, RING32)
+        assert (built is not None) == fits
+    monkeypatch.setattr(kernels, "native", lambda: None)
+    assert by_words(g, np.ones(g.weight_shape, np.int64), None, RING32) is None
 
 
 def test_weights_beyond_float64_are_refused() -> None:
     g = LinearShape(1 << 20, 1, 1, 1)
     with pytest.raises(ParameterError, match="1-norm"):
-        by_doubles(LinearShape(1 << 10, 64, 64, 1, (64, 64)), np.full((1, 1 << 10, 64, 64), -32768), RING32)
+        by_doubles(
+            LinearShape(1 << 10, 64, 64, 1, (64, 64)), np.full((1, 1 << 10, 64, 64), -32768), None, RING32
+        )
     op = Linear("fc", (0,), (1,), 0, geometry=g, weight_bits=0)
     x = np.full((1, 1 << 20), 0xFFFFFFFF, np.uint32)
     y = ExactLinear(op, np.full((1, 1 << 20, 1, 1), -32768), None, RING32)(x)
     assert y.item() == (1 << 35) % (1 << 32)
-
-
-@given(st.integers(1, 300), st.integers(1, 15), st.integers(0, 2**32))
-@settings(max_examples=30)
-def test_parts_add_up_and_stay_exact(channels: int, bits: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    weight = rng.integers(-(1 << bits), 1 << bits, (3, channels, 3, 3))
-    total = np.zeros_like(weight)
-    for digit, used, values in split_weight(weight):
-        assert values.min() >= -128
-        assert values.max() <= 127
-        assert 255 * np.abs(values).sum(axis=(1, 2, 3)).max() < EXACT
-        total[:, used] += values << 8 * digit
-    np.testing.assert_array_equal(total, weight)
-
-
-def test_small_weights_are_one_part() -> None:
-    assert len(split_weight(np.full((2, 56, 3, 3), 127))) == 1
-    assert len(split_weight(np.full((2, 58, 3, 3), 127))) == 2  # 58 * 9 * 127 * 255 > 2^24
-    assert len(split_weight(np.full((2, 4, 3, 3), 128))) == 2
-    assert len(split_weight(np.full((2, 4, 3, 3), -128))) == 1
-    assert len(split_weight(np.zeros((2, 600, 3, 3), np.int64))) == 1
-
-
-@pytest.mark.parametrize(("largest", "count"), [(0, 1), (255, 1), (256, 2), (65536, 3), (1 << 24, 4)])
-def test_planes_are_as_many_as_the_largest_value_needs(largest: int, count: int) -> None:
-    x = np.random.default_rng(0).integers(0, largest + 1, (2, 3, 4, 5), dtype=np.uint32)
-    x[1, 2, 3, 4] = largest
-    planes = digit_planes(x, (1, 0, 2, 3)).numpy()
-    assert planes.shape == (count, 2, 5, 10, 3)
-    value = sum(plane.astype(np.uint32) << np.uint32(8 * i) for i, plane in enumerate(planes))
-    np.testing.assert_array_equal(value, np.pad(x.transpose(0, 2, 3, 1), ((0, 0), (1, 0), (2, 3), (0, 0))))
