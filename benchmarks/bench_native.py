@@ -23,8 +23,8 @@ from circa.protocols import hash, kernels
 from circa.protocols.garbling import halfgates
 from circa.protocols.garbling.arithmetic import greater
 from circa.protocols.garbling.circuit import Builder, Circuit
-from circa.protocols.ot import iknp
-from circa.protocols.ot.expand import Rows
+from circa.protocols.ot import leaves, softspoken
+from circa.protocols.ot.expand import expand
 from circa.protocols.ot.transpose import columns
 from circa.protocols.prg import Prg
 
@@ -44,15 +44,22 @@ def measurements() -> Iterator[tuple[str, str, float, Run]]:
     yield "tccr", "M blocks/s", len(x), lambda: hash.tccr(x, 0)
     yield "tccr_pair", "M COT/s", len(x), lambda: hash.tccr_pair(x, delta, 0)
 
-    n = iknp.MESSAGE_COLUMNS
-    keys = prg.bytes(128 * 32).reshape(128, 2, 16)
-    zero, one, r = Rows(keys[:, 0]), Rows(keys[:, 1]), prg.bytes(n // 8)
+    n = softspoken.MESSAGE_COLUMNS
+    keys, r = prg.bytes(128 * 16).reshape(128, 16), prg.bytes(n // 8)
     u, out = np.empty((128, n // 8), np.uint8), np.empty((n, 2), np.uint64)
-    yield "expand", "M blocks/s", n, lambda: zero.next(n // 128)
+    yield "expand", "M blocks/s", n, lambda: expand(keys, 0, n // 128)
     yield "columns", "M columns/s", n, lambda: columns(u)
-    yield "iknp sender", "M COT/s", n, lambda: iknp.sender_step(zero, delta, u, out)
-    pair = Rows(keys[:, 0])
-    yield "iknp receiver", "M COT/s", n, lambda: iknp.receiver_step(pair, one, r, u, out)
+    for k in (2, 4, 6, 8):
+        trees = leaves.depths(k)
+        count = sum(1 << depth for depth in trees)
+        forest = leaves.Leaves(prg.bytes(16 * count).reshape(count, 16), k)
+        d = np.empty((len(trees), n // 8), np.uint8)
+        steps = {
+            "sender": lambda f=forest, d=d: leaves.sender_step(f, delta, d, out),
+            "receiver": lambda f=forest, d=d: leaves.receiver_step(f, r, d, out),
+        }
+        for role, step in steps.items():
+            yield f"softspoken {role}, k = {k}", "M COT/s", n, step
 
     circuit, instances = comparator(13), 1 << 16
     own, peers = (halfgates.ZeroLabels(prg.uint64((13, instances, 2))) for _ in range(2))

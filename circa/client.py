@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from circa.protocols.channel import TIMEOUT, Channel
 from circa.protocols.errors import CircaError
+from circa.protocols.ot.choice import best_k
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
@@ -19,6 +20,8 @@ from .description import model_hash
 from .errors import InputError, ParameterError, StockRefused
 from .fixed import decode, encode_input
 from .handshake import client_handshake
+from .network import NETWORKS, Network
+from .network import network as named
 from .offline import ClientMaterial, ClientParty, Progress
 from .online import client_online
 from .program import Program
@@ -39,6 +42,7 @@ def connect(
     expect: str | None = None,
     keep_shares: bool = False,
     report: Report | None = None,
+    network: str | Network = "lan",
 ) -> "Session":
     """Open a session with a server started by `circa serve` or `circa.serve`.
 
@@ -47,16 +51,19 @@ def connect(
         timeout: seconds of silence after which the server counts as gone.
         expect: the model's hash (SHA-256, hex). Any other model is refused.
         keep_shares: keep the client's shares of every activation's input, for comparison with the simulation.
+        network: the line to the server, loopback, lan or wan: it decides how much work the OT extensions
+            spend to save bytes (protocols/ot/choice.py).
         report: write into this one, which may watch the process's memory, instead of a new one.
 
     Raises:
         PeerGone: nobody listens there, or the server vanished.
         HandshakeError: another protocol version, or another model than expected.
     """
+    line = named(network) if isinstance(network, str) else network
     host, port = parse_address(address, DEFAULT_PORT)
     channel = open_channel(host, port, timeout)
     try:
-        return Session(channel, expect=expect, keep_shares=keep_shares, report=report)
+        return Session(channel, expect=expect, keep_shares=keep_shares, report=report, network=line)
     except BaseException:
         channel.close()
         raise
@@ -67,6 +74,7 @@ class Session:
 
     Attributes:
         program: what the server revealed of its model: operations, shapes, scales, windows.
+        ot_k: the parameter of the session's OT extensions, from the network given to `connect`.
         report: time, bytes and rounds by operation and phase, as the client measured them.
         last_shares: with `keep_shares`, the client's shares of every activation's input in the last
         inference,
@@ -80,17 +88,19 @@ class Session:
         expect: str | None = None,
         keep_shares: bool = False,
         report: Report | None = None,
+        network: Network = NETWORKS["lan"],
     ):
         self._channel = channel
         self._failed = False
         self.report = report or Report()
+        self.ot_k = best_k(network.bits_per_second)
         with self.report.measure(channel, "session", "setup", "offline"):
-            self.program: Program = client_handshake(channel, expect)
+            self.program: Program = client_handshake(channel, expect, self.ot_k)
         self.report.order = tuple(op.name for op in self.program.operations)
         self.model_hash = model_hash(self.program)
         self.last_shares: dict[str, NDArray[np.uint32]] = {}
         self._keep_shares = keep_shares
-        self._party = ClientParty(channel, self.program, self.report, Prg.from_os(), keep_shares)
+        self._party = ClientParty(channel, self.program, self.report, Prg.from_os(), self.ot_k, keep_shares)
         self._stock: Stock[ClientMaterial] = Stock()
 
     @property

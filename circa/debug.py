@@ -32,6 +32,7 @@ from circa.offline import ClientParty, Progress, ServerParty
 from circa.online import client_online, server_online
 from circa.program import Program
 from circa.protocols.channel import TIMEOUT, Channel, memory_pair
+from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.report import Report
 from circa.simulate import exact, simulate
@@ -176,13 +177,13 @@ def both_parties(
     results: dict[str, Any] = {}
 
     def client_role(ch: Channel) -> None:
-        party = ClientParty(ch, program, Report(), Prg.from_os(), keep_shares=True)
+        party = ClientParty(ch, program, Report(), Prg.from_os(), DEFAULT_K, keep_shares=True)
         material = party.offline(len(x), progress)
         results["client"] = party.last_shares
         client_online(party, material, x)
 
     def server_role(ch: Channel) -> None:
-        party = ServerParty(ch, program, prepared, Prg.from_os())
+        party = ServerParty(ch, program, prepared, Prg.from_os(), DEFAULT_K)
         server_online(party, model.linear, party.offline(len(x)), len(x), server)
 
     in_two_threads(((client_role, pair[0]), (server_role, pair[1])))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from circa.protocols.linear.cost import LinearCost, setup_bytes
 from circa.protocols.linear.cost import cost as linear_cost
-from circa.protocols.ot.iknp import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES
+from circa.protocols.ot.choice import best_k
+from circa.protocols.ot.softspoken import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES, correction_bytes
 from circa.protocols.relu import Cost
 
 from . import masked
@@ -76,30 +77,39 @@ class Estimate:
         }
 
 
-def estimate(program: Program, images: int = 1) -> Estimate:
-    """One session that prepares and infers one batch of `images` images."""
+def estimate(program: Program, images: int = 1, ot_k: int | None = None) -> Estimate:
+    """One session that prepares and infers one batch of `images` images.
+
+    ot_k: that of the session's OT extensions (`Session.ot_k`); otherwise what `circa.connect` takes on this
+    machine.
+    """
+    ot_k = _default_k(ot_k)
     held = stored(program, images)
     return Estimate(
         images,
-        (*_setup(program), *_passes(program, images), *_online(program, images)),
+        (*_setup(program, ot_k), *_passes(program, images, ot_k), *_online(program, images, ot_k)),
         client_stored=held.client,
         server_stored=held.server,
         server_weights=sum(_linear(op, images).prepared_bytes for op in program.linear),
     )
 
 
-def prepare_traffic(program: Program, images: int) -> tuple[int, int]:
+def prepare_traffic(program: Program, images: int, ot_k: int | None = None) -> tuple[int, int]:
     """Bytes that `session.prepare(images)` sends and receives, command and answer included."""
-    rows = _passes(program, images)
+    rows = _passes(program, images, _default_k(ot_k))
     sent, received = sum(row.bytes_sent for row in rows), sum(row.bytes_received for row in rows)
     return COMMAND_BYTES + sent, ANSWER_BYTES + received
 
 
-def _passes(program: Program, images: int) -> tuple[EstimateRow, ...]:
+def _default_k(ot_k: int | None) -> int:
+    return best_k(NETWORKS["lan"].bits_per_second) if ot_k is None else ot_k
+
+
+def _passes(program: Program, images: int, ot_k: int) -> tuple[EstimateRow, ...]:
     """The offline phase without the session's setup: one row a layer, all passes of `stock.batches`."""
     found: dict[str, EstimateRow] = {}
     for size in batches(program, images):
-        for row in _offline(program, size):
+        for row in _offline(program, size, ot_k):
             seen = found.get(row.layer)
             found[row.layer] = row if seen is None else _sum(seen, row)
     return tuple(found.values())
@@ -119,19 +129,20 @@ def _linear(op: Linear, images: int) -> LinearCost:
     return linear_cost(op.geometry, images, op.parameters)
 
 
-def _setup(program: Program) -> Iterator[EstimateRow]:
-    """Handshake, base OTs in one message each way, a public key for each set of parameters, commands, and the
-    answer to the first.
+def _setup(program: Program, ot_k: int) -> Iterator[EstimateRow]:
+    """Handshake, base OTs in one message each way and the corrections of their trees in another, a public key
+    for each set of parameters, commands, and the answer to the first.
     """
     keys = sum(setup_bytes(name) for name in sorted({op.parameters for op in program.linear}))
-    base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES
+    base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES + correction_bytes(ot_k)
     sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
     received = LENGTH_BYTES + len(to_json(program)) + base + ANSWER_BYTES
-    yield EstimateRow("session", "setup", "offline", sent, received, 3, RATES["setup"])
+    rounds = 3 if ot_k == 1 else 4
+    yield EstimateRow("session", "setup", "offline", sent, received, rounds, RATES["setup"])
     yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, 0.0)
 
 
-def _offline(program: Program, images: int) -> Iterator[EstimateRow]:
+def _offline(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
     """In the order of `offline.ClientParty.offline`, to count the turns from sending to receiving."""
     sending = False  # the answer to the command to prepare has arrived
     known: set[int] = set()
@@ -146,7 +157,7 @@ def _offline(program: Program, images: int) -> Iterator[EstimateRow]:
         yield EstimateRow(op.name, "linear", "offline", cost.bytes_up, cost.bytes_down, int(sending), work)
         sending = False
         known.add(i)
-    for op, layer in _layers(program, images):
+    for op, layer in _layers(program, images, ot_k):
         offline = layer.offline
         work = (offline.up + offline.down) * RATES["offline byte"]
         yield EstimateRow(op.name, "activate", "offline", offline.up, offline.down, offline.rounds, work)
@@ -166,10 +177,10 @@ def _advance(program: Program, known: set[int], requested: set[int]) -> bool:
     return sent
 
 
-def _online(program: Program, images: int) -> Iterator[EstimateRow]:
+def _online(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
     """One message for the input, the protocol's for every activation, one for the output."""
     work = sum(_multiply_adds(op) for op in program.linear) * images * RATES["multiply-add"]
-    layers = _layers(program, images)
+    layers = _layers(program, images, ot_k)
     share = work / (len(layers) + 1)  # the server works between the rounds
     yield EstimateRow(program.input.name, "input", "online", 4 * images * program.input.elements, 0, 0, 0.0)
     for op, layer in layers:
@@ -181,9 +192,9 @@ def _online(program: Program, images: int) -> Iterator[EstimateRow]:
     )
 
 
-def _layers(program: Program, images: int) -> list[tuple[Activate, Cost]]:
+def _layers(program: Program, images: int, ot_k: int) -> list[tuple[Activate, Cost]]:
     acts = [(op, op.activation(program.modulus)) for op in program.activations]
-    return [(op, masked.protocol(program, op).cost(act, images)) for op, act in acts]
+    return [(op, masked.protocol(program, op).cost(act, images, ot_k)) for op, act in acts]
 
 
 def _multiply_adds(op: Linear) -> int:

@@ -3,11 +3,12 @@
             client                                     server
  (1)   magic, version                    →
  (2)                                     ←   length, description (canonical JSON)
- (3)   SHA-256 of the description        →   compares; a difference ends the session
+ (3)   SHA-256 of the description, k     →   compares; a difference ends the session
 
 The description names operations, shapes, scales and windows, never a weight. The client may know the hash
 that it expects (from whoever trained the model, say) and then refuses any other model before it does any
-work.
+work. k is the parameter of the session's OT extensions (protocols/ot/softspoken.py), for the client to
+choose by its line (`best_k`): it moves work against bytes and leaks nothing.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import struct
 
 from circa.protocols.channel import Channel
 from circa.protocols.errors import FramingError
+from circa.protocols.ot.softspoken import DEFAULT_K, MAX_K
 
 from .description import from_json, to_json
 from .errors import HandshakeError, ParameterError
@@ -22,16 +24,17 @@ from .program import Program
 
 __all__ = ["CLIENT_BYTES", "LENGTH_BYTES", "PROTOCOL_VERSION", "client_handshake", "server_handshake"]
 
-PROTOCOL_VERSION = 1  # changes with every change of the wire format
+PROTOCOL_VERSION = 2  # changes with every change of the wire format
 MAX_DESCRIPTION = 1 << 24  # bytes of JSON
 _MAGIC = b"CIRCA\r\n\x00"
 _HELLO = struct.Struct("<8sI")
 _LENGTH = struct.Struct("<Q")
-CLIENT_BYTES = _HELLO.size + hashlib.sha256().digest_size  # (1) and (3)
+_CHOICE = struct.Struct("<32sB")
+CLIENT_BYTES = _HELLO.size + _CHOICE.size  # (1) and (3)
 LENGTH_BYTES = _LENGTH.size
 
 
-def client_handshake(ch: Channel, expect: str | None = None) -> Program:
+def client_handshake(ch: Channel, expect: str | None = None, ot_k: int = DEFAULT_K) -> Program:
     """Returns the program that the server offers; `expect` is the SHA-256 in hex that it must have."""
     ch.send(_HELLO.pack(_MAGIC, PROTOCOL_VERSION))  # (1)
     (length,) = _LENGTH.unpack(ch.recv(_LENGTH.size))  # (2)
@@ -47,13 +50,13 @@ def client_handshake(ch: Channel, expect: str | None = None) -> Program:
         program = from_json(bytes(text))
     except ParameterError as error:
         raise HandshakeError(f"the server's description of the model is not valid: {error}") from error
-    ch.send(digest.digest())  # (3)
+    ch.send(_CHOICE.pack(digest.digest(), ot_k))  # (3)
     return program
 
 
-def server_handshake(ch: Channel, program: Program) -> None:
-    """Offer the program. Raises HandshakeError where the client speaks another version or read another
-    description.
+def server_handshake(ch: Channel, program: Program) -> int:
+    """Offer the program; returns k. Raises HandshakeError where the client speaks another version, wants a k
+    that does not exist, or read another description.
     """
     magic, version = _HELLO.unpack(ch.recv(_HELLO.size))  # (1)
     if magic != _MAGIC:
@@ -63,5 +66,9 @@ def server_handshake(ch: Channel, program: Program) -> None:
     text = to_json(program)
     ch.send(_LENGTH.pack(len(text)))  # (2)
     ch.send(text)
-    if ch.recv(32) != hashlib.sha256(text).digest():  # (3)
+    digest, ot_k = _CHOICE.unpack(ch.recv(_CHOICE.size))  # (3)
+    if digest != hashlib.sha256(text).digest():
         raise HandshakeError("the client holds another description of the model")
+    if not 1 <= ot_k <= MAX_K:
+        raise HandshakeError(f"the client wants OT extensions with k = {ot_k}; k is 1 to {MAX_K}")
+    return int(ot_k)

@@ -25,6 +25,7 @@ from circa.program import Activate, Program
 from circa.protocols import relu
 from circa.protocols.channel import Channel, send_array
 from circa.protocols.ot import OtPair
+from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Cost, Phase, Relu
 from circa.protocols.relu.rescale import Rescale
@@ -141,12 +142,12 @@ class Masked:
                 scatter(run.simulate(part, gather(z_s, places), gather(z_c, places)), places, y)
         return y
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         costs = []
         if self._others_act is not None:
-            costs.append(self._rescale.cost(self._others_act, batch))
+            costs.append(self._rescale.cost(self._others_act, batch, ot_k))
         if self._kept_act is not None:
-            costs.append(self._protocol.cost(self._kept_act, batch))
+            costs.append(self._protocol.cost(self._kept_act, batch, ot_k))
         online = [cost.online for cost in costs]
         offline = [cost.offline for cost in costs]
         return Cost(
@@ -204,6 +205,6 @@ class _Carry:
     def simulate(self, act: Activation, z_s: Residues, z_c: Residues) -> Residues:
         return act.modulus.add(z_s, z_c)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         size = 4 * batch * act.elements
         return Cost(Phase(0, size, 0), Phase(0, 0, 0), 0, 0, size, 0)

@@ -63,12 +63,14 @@ class ServerMaterial:
 class ClientParty:
     """The client's half of one session: OT and HE state, and the offline and online passes."""
 
-    def __init__(self, ch: Channel, program: Program, report: Report, prg: Prg, keep_shares: bool = False):
+    def __init__(
+        self, ch: Channel, program: Program, report: Report, prg: Prg, ot_k: int, keep_shares: bool = False
+    ):
         self.ch, self.program, self.report, self.prg = ch, program, report, prg
         self._keep_shares = keep_shares
         self.last_shares: dict[int, Residues] = {}  # if kept: of every operation's result, last offline pass
         with report.measure(ch, "session", "setup", "offline"):
-            self._ot: OtPair = setup_pair(ch, prg, first=True)
+            self._ot: OtPair = setup_pair(ch, prg, first=True, k=ot_k)
             self._linear = _receivers(ch, program)
 
     def relu(self, op: Activate) -> Relu:
@@ -137,6 +139,7 @@ class ServerParty:
         program: Program,
         prepared: Mapping[str, Prepared],
         prg: Prg,
+        ot_k: int,
         report: Report | None = None,
         workers: Workers | None = None,
     ):
@@ -146,7 +149,7 @@ class ServerParty:
         self._workers = workers or InThread(Worker(prepared))
         self._waits = _waits(program)
         with self.report.measure(ch, "session", "setup", "offline"):
-            self._ot: OtPair = setup_pair(ch, prg, first=False)
+            self._ot: OtPair = setup_pair(ch, prg, first=False, k=ot_k)
             self._linear = _senders(ch, program, prg)
 
     def relu(self, op: Activate) -> Relu:

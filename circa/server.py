@@ -161,8 +161,8 @@ class Server:
         program = self.model.program
         report = self._new_report()
         with report.measure(channel, "session", "setup", "offline"):
-            server_handshake(channel, program)
-        party = ServerParty(channel, program, self._prepared, Prg.from_os(), report, self._workers)
+            ot_k = server_handshake(channel, program)
+        party = ServerParty(channel, program, self._prepared, Prg.from_os(), ot_k, report, self._workers)
         stock: Stock[ServerMaterial] = Stock()
         while True:
             command, images = recv_command(channel)

@@ -11,7 +11,7 @@ A triple is a = a_0 + a_1, b = b_0 + b_1 uniform and c = a·b, all shared mod M.
  output     c_p = a_p·b_p + shares of a_0·b_1 and a_1·b_0, each sum_i (bit i of a)·(b·2^i)
 
             rounds                          bytes each way
- triples    2 for each 2^15                 l COTs and l·l bits a triple: 16 l + l²/8 with IKNP
+ triples    2 for each 2^15                 l COTs and l·l bits a triple: l ⌈128/k⌉/8 + l²/8
  multiply   1                               8 an element
 """
 

@@ -1,6 +1,6 @@
 """Break a module one place at a time, and list the breaks that its tests do not notice.
 
-    python scripts/mutate.py protocols/ot/iknp.py tests/protocols/ot/test_iknp.py [--count 30] [--seed 0]
+    python scripts/mutate.py protocols/ot/pprf.py tests/protocols/ot/test_pprf.py [--count 30] [--seed 0]
 
 Every mutant is one change of the syntax tree: another operator, a constant one higher, a condition negated,
 a call whose result is dropped removed. The tests run on a copy of the tree, in NumPy (CIRCA_NATIVE=0), until

@@ -7,7 +7,7 @@ from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.ot.ideal import ideal_pair
 from circa.protocols.prg import Prg
 
-KINDS = ("ideal", "iknp")
+KINDS = ("ideal", "softspoken")
 Setup = Callable[[Channel], OtPair]
 
 

@@ -9,7 +9,13 @@ from otpairs import Setup, ot_setups
 
 from circa.protocols.channel import Channel
 from circa.protocols.ot import OtPair
-from circa.protocols.ot.iknp import IknpReceiver, IknpSender
+from circa.protocols.ot.softspoken import (
+    DEFAULT_K,
+    SoftSpokenReceiver,
+    SoftSpokenSender,
+    grown_seeds,
+    punctured_seeds,
+)
 from circa.protocols.packing import unpack_bits
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Relu
@@ -38,8 +44,8 @@ def split_shares(modulus: Modulus, z: NDArray[np.int64], seed: int = 0) -> tuple
     return modulus.sub(modulus.encode(z), z_c), z_c
 
 
-def dealt_iknp() -> tuple[Setup, Setup]:
-    """IKNP with its base keys dealt to both parties: only the extensions are on the wire. For counts."""
+def dealt_cots(k: int = DEFAULT_K) -> tuple[Setup, Setup]:
+    """SoftSpoken OT, its base keys dealt to both parties: only the extensions are on the wire. For counts."""
     prg = Prg(b"dealt base keys!")
     deltas = [unpack_bits(prg.bytes(16) | np.uint8(1), 128) for _ in range(2)]
     keys = [prg.bytes(128 * 2 * 16).reshape(128, 2, 16) for _ in range(2)]
@@ -47,8 +53,10 @@ def dealt_iknp() -> tuple[Setup, Setup]:
     def party(mine: int) -> Setup:
         def setup(ch: Channel) -> OtPair:
             delta = deltas[mine]
-            chosen = keys[mine][np.arange(128), delta]
-            return OtPair(IknpSender(ch, delta, chosen), IknpReceiver(ch, keys[1 - mine]))
+            chosen = keys[mine][np.arange(128), 1 - delta]
+            _, corrections = grown_seeds(keys[mine], k)
+            sender = SoftSpokenSender(ch, delta, punctured_seeds(chosen, delta, corrections, k), k)
+            return OtPair(sender, SoftSpokenReceiver(ch, grown_seeds(keys[1 - mine], k)[0], k))
 
         return setup
 

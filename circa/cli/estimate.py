@@ -29,10 +29,12 @@ def estimate(
         from circa import container
         from circa.estimate import estimate as predict
         from circa.network import network as named
+        from circa.protocols.ot.choice import best_k
 
         line = named(network, bandwidth, latency)
         program, _ = container.load(model)
-        predicted = predict(program, images)
+        ot_k = best_k(line.bits_per_second)
+        predicted = predict(program, images, ot_k)
         place = {op.name: i for i, op in enumerate(program.operations)}
         ordered = sorted(predicted.rows, key=lambda row: place.get(row.layer, -1))
         rows = [{**asdict(row), "milliseconds": 1e3 * row.seconds(line)} for row in ordered]
@@ -43,7 +45,16 @@ def estimate(
             "server_weight_bytes": predicted.server_weights,
         }
         if as_json:
-            emit({"images": images, "network": asdict(line), **totals, **memory, "per_layer": rows})
+            emit(
+                {
+                    "images": images,
+                    "network": asdict(line),
+                    "ot_k": ot_k,
+                    **totals,
+                    **memory,
+                    "per_layer": rows,
+                }
+            )
             return
         out.print(cost_table(rows, f"{model.name}: {images} image(s) over {line.name}, estimated"))
         for phase, total in totals.items():

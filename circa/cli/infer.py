@@ -33,6 +33,10 @@ def infer(
         typer.Option(min=1, help="Inputs in one online pass; by default as many as the server stocks."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the logits to this .npy file.")] = None,
+    network: Annotated[
+        str,
+        typer.Option(help="loopback, lan or wan: how much work OT spends to save bytes."),
+    ] = "lan",
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds of silence until the server counts as gone.")
     ] = TIMEOUT,
@@ -49,7 +53,7 @@ def infer(
 
         x = load_inputs(inputs, mean, std)[:count]
         with (
-            connect(address, timeout=timeout, expect=expect) as session,
+            connect(address, timeout=timeout, expect=expect, network=network) as session,
             track("offline phase", as_json) as progress,
         ):
             size = batch or min(MAX_IMAGES, session.stock().most_images(session.program))

@@ -61,7 +61,10 @@ def _prepare(session: "Session", images: int, as_json: bool) -> dict[str, Any]:
         session.prepare(images, progress)
     seconds, after = time.perf_counter() - start, session.report.total("offline")
     level = session.stock()
-    held, (sent, received) = stored(session.program, images), prepare_traffic(session.program, images)
+    held, (sent, received) = (
+        stored(session.program, images),
+        prepare_traffic(session.program, images, session.ot_k),
+    )
     return {
         "images": images,
         "seconds": seconds,
@@ -94,7 +97,7 @@ def _result(session: "Session", level: "StockLevel", trial: dict[str, Any] | Non
         "images": level.images,
         "client_bytes": level.client_bytes,
         "server_bytes": level.server_bytes,
-        "image": _sizes(each.client, each.server, *prepare_traffic(session.program, 1)),
+        "image": _sizes(each.client, each.server, *prepare_traffic(session.program, 1, session.ot_k)),
         "limit": {"images": level.limit.images, "server_bytes": level.limit.bytes},
         "most_images": level.most_images(session.program),
         "prepare": trial,

@@ -41,6 +41,14 @@ struct Scratch {
 
 struct RingKernels;  // rlwe.h
 
+// ot/leaves.py: the round keys of all leaves, tree after tree, each tree with k of the 128 rows (the last with what is
+// left); the streams are read from counter block `first`.
+struct Forest {
+  const uint8_t* schedules;
+  size_t k;
+  uint64_t first;
+};
+
 struct Kernels {
   const char* name;
 
@@ -52,12 +60,13 @@ struct Kernels {
   void (*expand)(const uint8_t* keys, size_t rows, uint64_t first, uint8_t* out, size_t blocks);
   // ot/transpose.py: bit j of row i to bit i of block j; rows of `width` bytes, the first n columns.
   void (*columns)(const uint8_t* rows, size_t width, uint8_t* out, size_t n);
-  // ot/iknp.py, step (2) of the sender: K from u, rows of `width` bytes.
-  void (*iknp_send)(const uint8_t* keys, uint64_t first, const uint8_t* delta, const uint8_t* u, size_t width,
-                    uint8_t* K, size_t n);
-  // ot/iknp.py, step (1) of the receiver: u and M from the packed choices r.
-  void (*iknp_recv)(const uint8_t* zero_keys, const uint8_t* one_keys, uint64_t first, const uint8_t* r, uint8_t* u,
-                    size_t width, uint8_t* M, size_t n);
+  // ot/leaves.py: the round keys of every seed, 176 bytes each.
+  void (*schedules)(const uint8_t* seeds, uint8_t* out, size_t count);
+  // ot/leaves.py, step (2) of the sender: K from d, rows of `width` bytes.
+  void (*softspoken_send)(const Forest& forest, const uint8_t* delta, const uint8_t* d, size_t width, uint8_t* K,
+                          size_t n);
+  // ot/leaves.py, step (1) of the receiver: d and M from the packed choices r.
+  void (*softspoken_recv)(const Forest& forest, const uint8_t* r, uint8_t* d, size_t width, uint8_t* M, size_t n);
   // garbling/halfgates.py.
   void (*garble)(const Batch& batch, const Scratch& scratch);
   void (*evaluate)(const Batch& batch, const Scratch& scratch);

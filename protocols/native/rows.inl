@@ -1,5 +1,4 @@
-// IKNP's matrices: 128 rows of AES-CTR, and their columns as blocks. Both parties' whole step runs on kSlice columns at
-// a time, so that a row's bytes are expanded, masked and transposed while they are in the cache.
+// Bit matrices of 128 rows: AES-CTR streams, and columns as blocks.
 #pragma once
 
 #include <cstring>
@@ -86,62 +85,6 @@ void columns(const uint8_t* rows, size_t width, uint8_t* out, size_t n) {
     uint8_t last[kRows * 16] = {};
     for (size_t i = 0; i < kRows; i++) std::memcpy(last + 16 * i, rows + i * width + whole / 8, width - whole / 8);
     columns_padded(last, 16, out + 16 * whole, n - whole);
-  }
-}
-
-struct Slice {
-  alignas(64) uint8_t row[kRows][kSliceBytes];
-};
-
-inline void load_slice(Wide* v, const uint8_t* bytes, size_t size) {
-  if (size < kSliceBytes) std::memset(v, 0, kSliceBytes);
-  std::memcpy(v, bytes, size);
-}
-
-// q_i = G(k_i) ^ delta_i u_i, K_j = column j of q
-void iknp_send(const uint8_t* keys, uint64_t first, const uint8_t* delta, const uint8_t* u, size_t width, uint8_t* K,
-               size_t n) {
-  Schedule key[kRows];
-  for (size_t i = 0; i < kRows; i++) key[i] = Schedule(keys + 16 * i);
-  Slice q;
-  for (size_t start = 0; start < width; start += kSliceBytes) {
-    const size_t size = width - start < kSliceBytes ? width - start : kSliceBytes;
-    const Counters counters(first + start / 16);
-    for (size_t i = 0; i < kRows; i++) {
-      const Wide mask = Wide::broadcast(_mm_set1_epi8(static_cast<char>(-(delta[i / 8] >> i % 8 & 1))));
-      Wide row[kLanes], other[kLanes];
-      expand_slice(key[i], counters, row);
-      load_slice(other, u + i * width + start, size);
-      for (size_t j = 0; j < kLanes; j++) (row[j] ^ (other[j] & mask)).store(q.row[i] + 16 * Wide::kBlocks * j);
-    }
-    const size_t left = n - 8 * start;
-    columns_padded(q.row[0], kSliceBytes, K + 128 * start, left < 8 * kSliceBytes ? left : 8 * kSliceBytes);
-  }
-}
-
-// t_i = G(k_i^0), u_i = t_i ^ G(k_i^1) ^ r, M_j = column j of t
-void iknp_recv(const uint8_t* zero_keys, const uint8_t* one_keys, uint64_t first, const uint8_t* r, uint8_t* u,
-               size_t width, uint8_t* M, size_t n) {
-  Schedule zero_key[kRows], one_key[kRows];
-  for (size_t i = 0; i < kRows; i++) zero_key[i] = Schedule(zero_keys + 16 * i), one_key[i] = Schedule(one_keys + 16 * i);
-  Slice t;
-  for (size_t start = 0; start < width; start += kSliceBytes) {
-    const size_t size = width - start < kSliceBytes ? width - start : kSliceBytes;
-    const Counters counters(first + start / 16);
-    Wide choices[kLanes];
-    load_slice(choices, r + start, size);
-    for (size_t i = 0; i < kRows; i++) {
-      Wide zero[kLanes], one[kLanes];
-      expand_slice(zero_key[i], counters, zero);
-      expand_slice(one_key[i], counters, one);
-      for (size_t j = 0; j < kLanes; j++) {
-        zero[j].store(t.row[i] + 16 * Wide::kBlocks * j);
-        one[j] = one[j] ^ zero[j] ^ choices[j];
-      }
-      std::memcpy(u + i * width + start, one, size);
-    }
-    const size_t left = n - 8 * start;
-    columns_padded(t.row[0], kSliceBytes, M + 128 * start, left < 8 * kSliceBytes ? left : 8 * kSliceBytes);
   }
 }
 

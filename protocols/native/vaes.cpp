@@ -3,8 +3,9 @@
 #include "hash.inl"
 #include "kernels.h"
 #include "rows.inl"
+#include "softspoken.inl"
 
 namespace circa {
-const Kernels kVaes = {"vaes", tccr, cot_pads, expand, columns, iknp_send, iknp_recv, garble, evaluate,
-                       &kAvx512Ring};
+const Kernels kVaes = {"vaes", tccr, cot_pads, expand, columns, schedules, softspoken_send,
+                       softspoken_recv, garble, evaluate, &kAvx512Ring};
 }

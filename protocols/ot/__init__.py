@@ -2,7 +2,9 @@
 
     cots.py        the interface: CotSender, CotReceiver, OtPair; SentCots, ReceivedCots: M = K ⊕ r·Δ
     base.py        random OTs of 16-byte keys from Ed25519 [MR19]
-    iknp.py        COT extension [IKNP03, ALSZ13]; setup_pair makes an OtPair
+    pprf.py        punctured trees of seeds, from base OTs [BCGI+19]
+    softspoken.py  COT extension [Roy22]; setup_pair makes an OtPair. leaves.py, expand.py, transpose.py: its
+                   local work. choice.py: the k that suits a line and a processor
     products.py    shares of choice · correlation, mod M or mod 2^f [Gilboa99]
     one_of_n.py    random 1-of-2^n OT of short entries [NP99], from n COTs
     ideal.py       the trusted third party of the tests; not exported here
@@ -12,7 +14,7 @@ waits.
 """
 
 from .cots import KAPPA, Blocks, CotReceiver, CotSender, OtPair, ReceivedCots, SentCots
-from .iknp import setup_pair, setup_receiver, setup_sender
+from .softspoken import setup_pair, setup_receiver, setup_sender
 
 __all__ = [
     "KAPPA",

@@ -33,8 +33,8 @@ from ..errors import CheckFailed, ParameterError
 from ..garbling import yao
 from ..garbling.relu_circuits import share_choices
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes
+from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..packing import pack, packed_size, unpack
 from ..prg import Prg
 from ..shares import Modulus
@@ -185,11 +185,11 @@ class Circa:
         w = rescaled(act.modulus, act.shift, z_s, z_c)
         return knots.gather(act, w * self.test.drelu(inner, z_s, z_c))
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         act, ar = self._parameters(act)
         circuit, count, bits = self.test.circuit(act), batch * act.elements, act.modulus.bits
-        down, up, rounds = garbled.offline_bytes(circuit, batch, act.elements)
-        triples = triple_correction_bytes(count, act.modulus) + _triple_choices(count, act.modulus)
+        down, up, rounds = garbled.offline_bytes(circuit, batch, act.elements, ot_k)
+        triples = triple_correction_bytes(count, act.modulus) + _triple_choices(count, act.modulus, ot_k)
         down, up, rounds = (
             down + triples + packed_size(count, bits),
             up + triples,
@@ -197,7 +197,7 @@ class Circa:
         )
         sender_kept, receiver_kept = garbled.stored_bytes(circuit, batch, act.elements)
         if act.shift:
-            down, up = down + product_bytes(count, ar.unit_group), up + extension_bytes(count)
+            down, up = down + product_bytes(count, ar.unit_group), up + extension_bytes(count, ot_k)
             rounds, receiver_kept = rounds + 1, receiver_kept + count
             sender_kept += 2 * ar.unit_dtype.itemsize * count
         return Cost(
@@ -240,6 +240,6 @@ def _inner(modulus: Modulus, x: Residues, y: Residues, z: Residues, w: Residues)
     return total.astype(np.uint32)
 
 
-def _triple_choices(count: int, modulus: Modulus) -> int:
+def _triple_choices(count: int, modulus: Modulus, ot_k: int) -> int:
     """Bytes each way for the COT choices of the triples."""
-    return extension_bytes(modulus.bits * count)
+    return extension_bytes(modulus.bits * count, ot_k)

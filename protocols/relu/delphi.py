@@ -28,6 +28,7 @@ from ..garbling.circuit import Circuit
 from ..garbling.plain import to_bits
 from ..garbling.relu_circuits import delphi_relu
 from ..ot import OtPair
+from ..ot.softspoken import DEFAULT_K
 from ..packing import pack, packed_size, unpack
 from ..prg import Prg
 from . import garbled, knots
@@ -104,12 +105,12 @@ class Delphi:
         positive = z < np.uint32(act.modulus.value // 2)
         return knots.gather(act, (z >> np.uint32(act.shift)) * positive)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         act, circuit = _parameters(act)
         count = batch * act.elements
         sender_kept, receiver_kept = garbled.stored_bytes(circuit, batch, act.elements)
         return Cost(
-            offline=Phase(*garbled.offline_bytes(circuit, batch, act.elements)),
+            offline=Phase(*garbled.offline_bytes(circuit, batch, act.elements, ot_k)),
             online=Phase(yao.label_bytes(circuit, count), packed_size(count, act.modulus.bits), 1),
             and_gates=count * circuit.ands,
             table_bytes=yao.table_bytes(circuit, count),

@@ -19,7 +19,7 @@ from ..errors import ParameterError
 from ..garbling import yao
 from ..garbling.circuit import Circuit
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
+from ..ot.softspoken import extension_bytes
 from ..prg import SEED_BYTES, Prg
 from .arithmetic import Residues
 
@@ -134,10 +134,10 @@ def words_numpy(bits: Bits, width: int) -> Residues:
 # ---- cost
 
 
-def offline_bytes(circuit: Circuit, batch: int, elements: int) -> tuple[int, int, int]:
+def offline_bytes(circuit: Circuit, batch: int, elements: int, ot_k: int) -> tuple[int, int, int]:
     """Bytes from the sender, bytes from the receiver, round trips."""
     sizes = [batch * circuit.evaluator_inputs * _instances(group) for group in _groups(elements)]
-    up = sum(extension_bytes(size) for size in sizes)
+    up = sum(extension_bytes(size, ot_k) for size in sizes)
     return batch * yao.table_bytes(circuit, elements), up, len(sizes)
 
 

@@ -22,8 +22,8 @@ import numpy as np
 from ..channel import Channel
 from ..errors import ParameterError
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes
+from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
 from . import truncation
 from .activation import Activation, Cost, Phase
@@ -127,11 +127,11 @@ class Rescale:
         _parameters(act)
         return rescaled(act.modulus, act.shift, z_s, z_c)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         ar, count = _parameters(act), batch * act.elements
         unit = ar.unit_dtype.itemsize
         return Cost(
-            offline=Phase(product_bytes(count, ar.unit_group), extension_bytes(count), 1),
+            offline=Phase(product_bytes(count, ar.unit_group), extension_bytes(count, ot_k), 1),
             online=Phase(message_size(count, _down(ar)), message_size(count, _up(ar)), 1),
             and_gates=0,
             table_bytes=0,

@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 
 from ..channel import Channel
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes, recv_products, send_products
+from ..ot.softspoken import extension_bytes
 from ..prg import Prg
 from .arithmetic import Arithmetic, Mask, Residues, Units, as_mask, widen
 from .columns import Column
@@ -167,13 +167,14 @@ def prepare_receiver(
     return SelectReceiver(C0, as_mask(n_c), tuple(ReceiverTerm(C1[j], beta[j]) for j in range(J)))
 
 
-def offline_bytes(ar: Arithmetic, terms: int, count: int) -> tuple[int, int]:
+def offline_bytes(ar: Arithmetic, terms: int, count: int, ot_k: int) -> tuple[int, int]:
     """What `prepare_sender` and `prepare_receiver` send for `count` elements."""
     size = terms * count
-    down = extension_bytes(size) + product_bytes(size, ar.modulus)
+    down = extension_bytes(size, ot_k) + product_bytes(size, ar.modulus)
     if ar.shift:
         down += product_bytes(count, ar.unit_group) + product_bytes(size, ar.unit_group)
-    return down, extension_bytes(_sent_cots(ar, terms) * count) + product_bytes(size, ar.modulus)
+    up = extension_bytes(_sent_cots(ar, terms) * count, ot_k) + product_bytes(size, ar.modulus)
+    return down, up
 
 
 def stored_bytes(ar: Arithmetic, terms: int) -> tuple[int, int]:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ..channel import Channel, send_array
 from ..errors import ParameterError
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
 from ..ot.products import product_bytes, recv_products, send_products
+from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
 from ..shares import Modulus, recv_residues
 from .activation import Activation, Cost, Phase
@@ -107,13 +107,13 @@ class Square:
         z = modulus.add(z_s, z_c)
         return modulus.mul(z, z)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         modulus, count = _parameters(act), batch * act.elements
         sizes = [BITS * (part.stop - part.start) for part in _parts(count)]
         return Cost(
             offline=Phase(
                 sum(product_bytes(size, modulus) for size in sizes),
-                sum(extension_bytes(size) for size in sizes),
+                sum(extension_bytes(size, ot_k) for size in sizes),
                 len(sizes),
             ),
             online=Phase(4 * count, 4 * count, 1),

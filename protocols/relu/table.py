@@ -26,6 +26,7 @@ from ..channel import Channel
 from ..errors import ParameterError
 from ..ot import OtPair
 from ..ot.one_of_n import word_type
+from ..ot.softspoken import DEFAULT_K
 from ..prg import Prg
 from ..sign import table as sign
 from ..sign.window import Window
@@ -132,14 +133,18 @@ class Table:
         window, _ = _parameters(act)
         return window_relu(act.modulus, act.shift, window, act.knots, act.coefs, z_s, z_c)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         window, ar = _parameters(act)
         count, J, n = batch * act.elements, len(act.knots), window.bits
         down, up, rounds = 0, 0, 0
         for part in _parts(count):
             size = part.stop - part.start
-            select_down, select_up = select.offline_bytes(ar, J, size)
-            down, up, rounds = down + select_down, up + select_up + sign.offline_bytes(n, size), rounds + 2
+            select_down, select_up = select.offline_bytes(ar, J, size, ot_k)
+            down, up, rounds = (
+                down + select_down,
+                up + select_up + sign.offline_bytes(n, size, ot_k),
+                rounds + 2,
+            )
         word, per_entry = word_type(n)
         sender_kept, receiver_kept = select.stored_bytes(ar, J)
         return Cost(

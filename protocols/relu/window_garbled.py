@@ -26,6 +26,7 @@ from ..garbling import yao
 from ..garbling.plain import to_bits
 from ..garbling.relu_circuits import window_sign
 from ..ot import OtPair
+from ..ot.softspoken import DEFAULT_K
 from ..prg import Prg
 from ..sign.window import Window
 from . import garbled, select
@@ -126,12 +127,12 @@ class WindowGarbled:
         window, _ = _parameters(act)
         return window_relu(act.modulus, act.shift, window, act.knots, act.coefs, z_s, z_c)
 
-    def cost(self, act: Activation, batch: int) -> Cost:
+    def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         window, ar = _parameters(act)
         circuit, J, count = window_sign(window.bits), len(act.knots), batch * act.elements
-        down, up, rounds = garbled.offline_bytes(circuit, batch, J * act.elements)
+        down, up, rounds = garbled.offline_bytes(circuit, batch, J * act.elements, ot_k)
         for part in _parts(count):
-            select_down, select_up = select.offline_bytes(ar, J, part.stop - part.start)
+            select_down, select_up = select.offline_bytes(ar, J, part.stop - part.start, ot_k)
             down, up, rounds = down + select_down, up + select_up, rounds + 2
         sender_kept, receiver_kept = garbled.stored_bytes(circuit, batch, J * act.elements)
         sender_select, receiver_select = select.stored_bytes(ar, J)

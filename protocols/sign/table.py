@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ot import OtPair
-from ..ot.iknp import extension_bytes
 from ..ot.one_of_n import index_choices, recv_one_of_n, send_one_of_n, word_type
+from ..ot.softspoken import extension_bytes
 from .window import drelu
 
 __all__ = [
@@ -82,9 +82,9 @@ def prepare_receiver(ot: OtPair, n: int, t: NDArray[np.uint8], terms: int) -> Si
     return SignReceiver(t, tuple(recv_one_of_n(cots, t, n, terms)))
 
 
-def offline_bytes(n: int, count: int) -> int:
+def offline_bytes(n: int, count: int, ot_k: int) -> int:
     """From the receiver; the sender sends nothing. The same for any number of knots."""
-    return extension_bytes(n * count)
+    return extension_bytes(n * count, ot_k)
 
 
 def encrypt(n: int, a: NDArray[np.unsignedinteger[Any]], table: Words) -> Words:

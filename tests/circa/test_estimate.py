@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 import circa
-from circa.estimate import NETWORKS, estimate
+from circa import client
+from circa.estimate import NETWORKS, Network, estimate
 from circa.protocols.relu import NAMES
 from circa.report import Report
 
@@ -27,11 +28,11 @@ class Chained(nn.Module):
         return logits
 
 
-def measured(model: circa.ConvertedModel, images: int) -> Report:
-    with circa.Server(model, port=0) as server, circa.connect(server.address) as session:
+def measured(model: circa.ConvertedModel, images: int, network: str | Network = "lan") -> tuple[Report, int]:
+    with circa.Server(model, port=0) as server, circa.connect(server.address, network=network) as session:
         session.prepare(images)
         session.infer(torch.randn(images, *model.program.input.shape))
-        return session.report
+        return session.report, session.ot_k
 
 
 @pytest.mark.parametrize("images", [2])
@@ -39,13 +40,35 @@ def measured(model: circa.ConvertedModel, images: int) -> Report:
 def test_bytes_and_rounds_are_exact(relu: str, images: int) -> None:
     torch.manual_seed(1)
     model = circa.convert(Chained(), torch.randn(32, 2, 6, 6), relu=relu)
-    report, predicted = measured(model, images), estimate(model.program, images)
+    compare(model, images, *measured(model, images))
+
+
+def compare(model: circa.ConvertedModel, images: int, report: Report, ot_k: int) -> None:
+    predicted = estimate(model.program, images, ot_k)
     rows = {(row.layer, row.phase): row for row in predicted.rows}
     assert set(rows) == set(report.rows)
     for key, row in report.rows.items():
         expected = rows[key]
         got = (row.bytes_sent, row.bytes_received, row.rounds)
         assert got == (expected.bytes_sent, expected.bytes_received, expected.rounds), key
+
+
+def test_every_k_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    model = circa.convert(Chained(), torch.randn(32, 2, 6, 6))
+    for k in range(1, 9):
+        monkeypatch.setattr(client, "best_k", lambda bandwidth, k=k: k)
+        report, agreed = measured(model, 1)
+        assert agreed == k
+        compare(model, 1, report, k)
+
+
+def test_the_line_decides_k_and_the_default_is_that_of_connect() -> None:
+    model = circa.convert(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(32, 4))
+    (_, k_slow), (_, k_fast) = (measured(model, 1, name) for name in ("wan", "lan"))
+    assert k_slow > k_fast
+    default, given = estimate(model.program), estimate(model.program, ot_k=k_fast)
+    assert default == given
 
 
 def test_seconds_grow_with_the_latency() -> None:

@@ -9,7 +9,7 @@ import pytest
 from circa.commands import MAX_IMAGES, Command, recv_command, send_command
 from circa.description import model_hash, to_json
 from circa.errors import CheckFailed, FramingError, HandshakeError
-from circa.handshake import PROTOCOL_VERSION, client_handshake, server_handshake
+from circa.handshake import CLIENT_BYTES, PROTOCOL_VERSION, client_handshake, server_handshake
 from circa.program import Input, Program, Scale
 from circa.protocols.channel import Channel
 from circa.protocols.shares import RING32
@@ -22,12 +22,22 @@ def hello(version: int = PROTOCOL_VERSION) -> bytes:
     return struct.pack("<8sI", b"CIRCA\r\n\x00", version)
 
 
+def choice(k: int) -> bytes:
+    return hashlib.sha256(to_json(PROGRAM)).digest() + bytes([k])
+
+
 def test_both_end_with_the_same_program() -> None:
     program, _, wire = run_pair(client_handshake, lambda ch: server_handshake(ch, PROGRAM))
     assert program == PROGRAM
     assert wire.rounds == 1
-    assert wire.left.bytes_sent == 12 + 32
+    assert wire.left.bytes_sent == CLIENT_BYTES == 12 + 33
     assert wire.right.bytes_sent == 8 + len(to_json(PROGRAM))
+
+
+@pytest.mark.parametrize("k", range(1, 9))
+def test_the_client_proposes_k(k: int) -> None:
+    _, agreed, _ = run_pair(lambda ch: client_handshake(ch, ot_k=k), lambda ch: server_handshake(ch, PROGRAM))
+    assert agreed == k
 
 
 def test_the_expected_hash_is_insisted_on() -> None:
@@ -43,7 +53,10 @@ def test_the_expected_hash_is_insisted_on() -> None:
         ([b"GET / HTTP/1"], HandshakeError, "not a Circa client"),
         ([b"GET /"], FramingError, "expected a message of 12 bytes"),
         ([hello(PROTOCOL_VERSION + 1)], HandshakeError, f"the client {PROTOCOL_VERSION + 1}"),
-        ([hello(), bytes(32)], HandshakeError, "another description"),
+        ([hello(), choice(0)], HandshakeError, "k = 0; k is 1 to 8"),
+        ([hello(), choice(9)], HandshakeError, "k = 9; k is 1 to 8"),
+        ([hello(), bytes(32)], FramingError, "expected a message of 33 bytes"),
+        ([hello(), bytes(32) + b"\x06"], HandshakeError, "another description"),
     ],
 )
 def test_hostile_clients(messages: list[bytes], error: type[Exception], text: str) -> None:

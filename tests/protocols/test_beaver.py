@@ -16,7 +16,7 @@ from circa.protocols.beaver import (
     triple_rounds,
 )
 from circa.protocols.errors import ParameterError
-from circa.protocols.ot import iknp
+from circa.protocols.ot import softspoken
 from circa.protocols.prg import Prg
 from circa.protocols.shares import PRIME31, RING32, share
 from harness import run_pair
@@ -61,16 +61,17 @@ def test_triples_across_chunks(monkeypatch):
 @MODULI
 def test_cost_of_triples(modulus):
     count, bits = 50, modulus.bits
-    _, _, wire = triples(ot_setups("iknp"), modulus, (count,))
-    setup = iknp.SENDER_SETUP_BYTES + iknp.RECEIVER_SETUP_BYTES
+    _, _, wire = triples(ot_setups("softspoken"), modulus, (count,))
+    setup = softspoken.SENDER_SETUP_BYTES + softspoken.RECEIVER_SETUP_BYTES
+    setup += softspoken.correction_bytes(softspoken.DEFAULT_K)
     corrections = triple_correction_bytes(count, modulus)
     assert corrections == -(-count * bits * bits // 8)
     assert (
         wire.left.bytes_sent
         == wire.right.bytes_sent
-        == setup + iknp.extension_bytes(bits * count) + corrections
+        == setup + softspoken.extension_bytes(bits * count) + corrections
     )
-    assert wire.rounds == 1 + triple_rounds(count) == 3
+    assert wire.rounds == 2 + triple_rounds(count) == 4
 
 
 @MODULI

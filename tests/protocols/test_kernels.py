@@ -15,8 +15,8 @@ from circa.protocols.garbling import halfgates
 from circa.protocols.garbling.arithmetic import add_with_carry, greater, select
 from circa.protocols.garbling.circuit import Builder, Circuit, Op
 from circa.protocols.hash import tccr, tccr_numpy, tccr_pair, tccr_pair_numpy
-from circa.protocols.ot import iknp
-from circa.protocols.ot.expand import Rows
+from circa.protocols.ot import leaves
+from circa.protocols.ot.expand import expand, expand_numpy
 from circa.protocols.ot.transpose import columns, columns_numpy
 from circa.protocols.packing import pack, pack_numpy, packed_size, unpack, unpack_numpy
 from circa.protocols.prg import Prg
@@ -68,23 +68,17 @@ def test_hash_of_rows_that_are_not_contiguous(level, prg):
     assert np.array_equal(tccr(x[:, ::-1], 7), tccr_numpy(x[:, ::-1], 7))
 
 
-@pytest.mark.parametrize("reads", [[0], [1], [15, 16, 17], [64, 1, 3, 100]])
+@pytest.mark.parametrize("blocks", [0, 1, 15, 16, 17, 64, 100])
 @pytest.mark.parametrize("rows", [0, 1, 5, 128])
-def test_expansion_goes_on_where_it_stopped(level, prg, rows, reads):
+def test_expansion(level, prg, rows, blocks):
     keys = prg.bytes(16 * rows).reshape(rows, 16)
-    ours, expected = Rows(keys), Rows(keys)
-    for blocks in reads:
-        assert np.array_equal(ours.next(blocks), expected.next_numpy(blocks))
-        assert ours.position == expected.position
+    assert np.array_equal(expand(keys, 3, blocks), expand_numpy(keys, 3, blocks))
 
 
 @pytest.mark.parametrize("position", [254, (1 << 32) - 3, (1 << 63) - 2])
 def test_the_counter_is_big_endian_and_carries(level, prg, position):
     keys = prg.bytes(48).reshape(3, 16)
-    ours, expected = Rows(keys), Rows(keys)
-    ours.skip(position)
-    expected.skip(position)
-    assert np.array_equal(ours.next(40), expected.next_numpy(40))
+    assert np.array_equal(expand(keys, position, 40), expand_numpy(keys, position, 40))
 
 
 @pytest.mark.parametrize("words", [0, 1, 2, 3, 31, 32, 33, 257])
@@ -93,28 +87,26 @@ def test_columns(level, prg, words):
     assert np.array_equal(columns(rows), columns_numpy(rows))
 
 
-@pytest.mark.parametrize("n", SIZES)
-def test_both_steps_of_iknp(level, prg, n):
+@pytest.mark.parametrize("k", range(1, 9))
+@pytest.mark.parametrize("n", [0, 1, 8, 127, 128, 129, 1000, 2047, 2048, 2049, 4133])
+def test_both_steps_of_softspoken(level, prg, k, n):
     """Two messages in a row, so that the second starts inside the streams."""
-    delta, width = delta_of(prg), -(-n // 8)
-    keys = prg.bytes(128 * 32).reshape(128, 2, 16)
-    bits = np.unpackbits(delta.view(np.uint8), bitorder="little")
-    chosen = keys[np.arange(128), bits]
-    streams = [[Rows(k) for k in (keys[:, 0], keys[:, 1], chosen)] for _ in range(2)]
-    for _ in range(2):
+    delta, width, trees = delta_of(prg), -(-n // 8), len(leaves.depths(k))
+    count = sum(1 << depth for depth in leaves.depths(k))
+    seeds = prg.bytes(16 * count).reshape(count, 16)
+    ours, expected = leaves.Leaves(seeds, k), leaves.Leaves(seeds, k)
+    for message in (1, 2):
         r = np.packbits(prg.bits(n), bitorder="little")
-        results = []
-        for (zero, one, mine), receive, send in (
-            (streams[0], iknp.receiver_step, iknp.sender_step),
-            (streams[1], iknp.receiver_step_numpy, iknp.sender_step_numpy),
-        ):
-            u = np.empty((128, width), np.uint8)
-            M, K = np.empty((2, n, 2), np.uint64)
-            receive(zero, one, r, u, M)
-            send(mine, delta, u, K)
-            results.append((u, M, K, zero.position, one.position, mine.position))
-        for ours, expected in zip(*results, strict=True):
-            assert np.array_equal(ours, expected)
+        d, d_expected = np.zeros((2, trees, width), np.uint8)
+        out, out_expected = np.zeros((2, n, 2), np.uint64)
+        leaves.receiver_step(ours, r, d, out)
+        leaves.receiver_step_numpy(expected, r, d_expected, out_expected)
+        assert np.array_equal(d, d_expected)
+        assert np.array_equal(out, out_expected)
+        leaves.sender_step(ours, delta, d, out)
+        leaves.sender_step_numpy(expected, delta, d, out_expected)
+        assert np.array_equal(out, out_expected)
+        assert ours.position == expected.position == 2 * message * -(-width // 16)
 
 
 @native_only
@@ -250,10 +242,28 @@ WRONG = {
     "half a block": lambda k, z: k.expand(z((3, 16), np.uint8), 0, z((3, 24), np.uint8)),
     "columns": lambda k, z: k.columns(z((128, 8), np.uint8), z((65, 2))),
     "127 rows": lambda k, z: k.columns(z((127, 8), np.uint8), z((64, 2))),
-    "u": lambda k, z: k.iknp_send(z((128, 16), np.uint8), 0, z(2), z((128, 8), np.uint8), z((65, 2))),
-    "keys": lambda k, z: k.iknp_send(z((127, 16), np.uint8), 0, z(2), z((128, 8), np.uint8), z((64, 2))),
-    "choices": lambda k, z: k.iknp_recv(
-        *[z((128, 16), np.uint8)] * 2, 0, z(9, np.uint8), z((128, 8), np.uint8), z((64, 2))
+    "schedules": lambda k, z: k.schedules(z((3, 16), np.uint8), z((4, 176), np.uint8)),
+    "schedules of 160 bytes": lambda k, z: k.schedules(z((3, 16), np.uint8), z((3, 160), np.uint8)),
+    "k = 0": lambda k, z: k.softspoken_send(
+        z((256, 176), np.uint8), 0, 0, z(2), z((128, 8), np.uint8), z((64, 2))
+    ),
+    "k = 9": lambda k, z: k.softspoken_send(
+        z((256, 176), np.uint8), 9, 0, z(2), z((15, 8), np.uint8), z((64, 2))
+    ),
+    "leaves": lambda k, z: k.softspoken_send(
+        z((255, 176), np.uint8), 1, 0, z(2), z((128, 8), np.uint8), z((64, 2))
+    ),
+    "leaves of a smaller last tree": lambda k, z: k.softspoken_send(
+        z((18 * 128, 176), np.uint8), 7, 0, z(2), z((19, 8), np.uint8), z((64, 2))
+    ),
+    "rows": lambda k, z: k.softspoken_send(
+        z((256, 176), np.uint8), 1, 0, z(2), z((127, 8), np.uint8), z((64, 2))
+    ),
+    "columns of d": lambda k, z: k.softspoken_send(
+        z((256, 176), np.uint8), 1, 0, z(2), z((128, 8), np.uint8), z((65, 2))
+    ),
+    "choices": lambda k, z: k.softspoken_recv(
+        z((256, 176), np.uint8), 1, 0, z(9, np.uint8), z((128, 8), np.uint8), z((64, 2))
     ),
 }
 

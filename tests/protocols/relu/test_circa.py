@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from otpairs import Setup, ot_setups
-from relus import dealt_iknp, offline, run, split_shares
+from relus import dealt_cots, offline, run, split_shares
 from views import check_no_pair_differs, check_same_lengths, check_uniform
 from wire import check_baseline
 
@@ -99,7 +99,7 @@ def test_cost_is_what_crosses_the_wire(protocol, modulus, shift, knots, batch, p
     monkeypatch.setattr(garbled, "GROUP", 3)
     act = layer(modulus, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(modulus, values(act, batch))
-    result, cost = run(protocol, act, z_s, z_c, dealt_iknp()), protocol.cost(act, batch)
+    result, cost = run(protocol, act, z_s, z_c, dealt_cots()), protocol.cost(act, batch)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds
@@ -123,7 +123,7 @@ def test_and_gates_are_those_of_the_paper(protocol, k, ands):
 
 def test_cost_by_hand():
     """1000 elements mod the prime, k = 12, f = 0: 50 ANDs, 19 labels each, 31 COTs a triple each way."""
-    cost = CIRCA.cost(Activation(PRIME31, 1, 1000, 0, None, 12), 1)
+    cost = CIRCA.cost(Activation(PRIME31, 1, 1000, 0, None, 12), 1, ot_k=1)
     triples = 31_000 * 16 + 31_000 * 31 // 8
     assert cost.offline.down == triples + 1_600_000 + 3875
     assert cost.offline.up == triples + 19_000 * 16

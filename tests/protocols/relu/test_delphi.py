@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from otpairs import Setup, ot_setups
-from relus import dealt_iknp, offline, run, split_shares
+from relus import dealt_cots, offline, run, split_shares
 from views import check_no_pair_differs, check_same_lengths, check_uniform
 from wire import check_baseline
 
@@ -93,7 +93,7 @@ def test_cost_is_what_crosses_the_wire(modulus, shift, knots, batch, part, monke
     monkeypatch.setattr(garbled, "GROUP", 3)
     act = layer(modulus, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(modulus, values(act, batch))
-    result, cost = run(DELPHI, act, z_s, z_c, dealt_iknp()), DELPHI.cost(act, batch)
+    result, cost = run(DELPHI, act, z_s, z_c, dealt_cots()), DELPHI.cost(act, batch)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds
@@ -106,7 +106,7 @@ def test_cost_is_what_crosses_the_wire(modulus, shift, knots, batch, part, monke
 
 def test_cost_by_hand():
     """1000 elements mod the prime: 240 ANDs of 32 bytes, 62 labels of 16; online 31 labels, 31 bits back."""
-    cost = DELPHI.cost(Activation(PRIME31, 1, 1000), 1)
+    cost = DELPHI.cost(Activation(PRIME31, 1, 1000), 1, ot_k=1)
     assert cost.and_gates == 240_000
     assert cost.table_bytes == cost.offline.down == 7_680_000
     assert (cost.offline.up, cost.offline.rounds) == (992_000, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import dealt_iknp, offline, run, split_shares
+from relus import dealt_cots, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
@@ -36,10 +36,10 @@ def test_rescales(modulus, shift):
     assert np.abs(modulus.decode(y) - (z >> shift)).max() <= 1
 
 
-def test_over_iknp():
+def test_over_softspoken():
     act = layer(RING32, 8)
     z_s, z_c = split_shares(RING32, values(act, 1))
-    y = run(RESCALE, act, z_s, z_c, ot_setups("iknp")).y(RING32)
+    y = run(RESCALE, act, z_s, z_c, ot_setups("softspoken")).y(RING32)
     np.testing.assert_array_equal(y, RESCALE.simulate(act, z_s, z_c))
 
 
@@ -48,7 +48,7 @@ def test_over_iknp():
 def test_cost(modulus, shift):
     act = layer(modulus, shift)
     z_s, z_c = split_shares(modulus, values(act, 3))
-    result, cost = run(RESCALE, act, z_s, z_c, dealt_iknp()), RESCALE.cost(act, 3)
+    result, cost = run(RESCALE, act, z_s, z_c, dealt_cots()), RESCALE.cost(act, 3)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import RECEIVER_SEED, SENDER_SEED, dealt_iknp, split_shares
+from relus import RECEIVER_SEED, SENDER_SEED, dealt_cots, split_shares
 
 from circa.protocols.errors import CheckFailed
+from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.relu import select
 from circa.protocols.relu.arithmetic import arithmetic
@@ -79,10 +80,10 @@ def test_algebra(modulus, shift, knots):
 
 
 @pytest.mark.parametrize("modulus", MODULI)
-def test_over_iknp(modulus):
+def test_over_softspoken(modulus):
     z = values(modulus, 500)
     bits = Prg(b"bits to multiply").bits((2, z.size))
-    y, expected, _, _ = select_shares(modulus, 10, (1, -1), (0, 5), z, bits, ot_setups("iknp"))
+    y, expected, _, _ = select_shares(modulus, 10, (1, -1), (0, 5), z, bits, ot_setups("softspoken"))
     np.testing.assert_array_equal(y, expected)
 
 
@@ -125,8 +126,8 @@ def test_cost_formulas(modulus, shift, terms):
     ar, count = arithmetic(modulus, shift), 1003
     z_s, z_c = split_shares(modulus, values(modulus, count))
     b = Prg(b"shared test bits").bits((terms, count))
-    sent, received, transcript = deal(modulus, shift, b, (1,) * terms, z_c, z_s, dealt_iknp())
-    down, up = select.offline_bytes(ar, terms, count)
+    sent, received, transcript = deal(modulus, shift, b, (1,) * terms, z_c, z_s, dealt_cots())
+    down, up = select.offline_bytes(ar, terms, count, DEFAULT_K)
     assert (transcript.left.bytes_sent, transcript.right.bytes_sent) == (down, up)
     assert (nbytes(sent), nbytes(received)) == tuple(count * size for size in select.stored_bytes(ar, terms))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import dealt_iknp, offline, run, split_shares
+from relus import dealt_cots, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
@@ -26,7 +26,7 @@ def values(act, batch, bound=(1 << 15) - 1):
 
 
 @pytest.mark.parametrize("modulus", MODULI)
-@pytest.mark.parametrize("setup", ["ideal", "iknp"])
+@pytest.mark.parametrize("setup", ["ideal", "softspoken"])
 def test_squares(modulus, setup, monkeypatch):
     monkeypatch.setattr(square, "PART", 150)  # several parts, the last one smaller
     act = layer(modulus)
@@ -52,7 +52,7 @@ def test_cost(modulus, monkeypatch):
     monkeypatch.setattr(square, "PART", 150)
     act = layer(modulus)
     z_s, z_c = split_shares(modulus, values(act, 3))
-    result, cost = run(SQUARE, act, z_s, z_c, dealt_iknp()), SQUARE.cost(act, 3)
+    result, cost = run(SQUARE, act, z_s, z_c, dealt_cots()), SQUARE.cost(act, 3)
     count = 3 * act.elements
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import corners, dealt_iknp, offline, run, split_shares
+from relus import corners, dealt_cots, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import FramingError, ParameterError
@@ -69,10 +69,10 @@ def test_knots_share_one_index(n, shift):
 
 
 @pytest.mark.parametrize("n", [2, 8])
-def test_over_iknp(n):
+def test_over_softspoken(n):
     act = layer(n, 8, knots=(0, 6 << 12), coefs=(1, -1))
     z_s, z_c = split_shares(RING32, values(act, 2))
-    y = run(TABLE, act, z_s, z_c, ot_setups("iknp")).y(RING32)
+    y = run(TABLE, act, z_s, z_c, ot_setups("softspoken")).y(RING32)
     np.testing.assert_array_equal(y, TABLE.simulate(act, z_s, z_c))
 
 
@@ -158,7 +158,7 @@ def test_cost_is_what_crosses_the_wire(n, shift, knots, batch, monkeypatch):
     monkeypatch.setattr(table, "OFFLINE_PART", 256)
     act = layer(n, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(RING32, values(act, batch))
-    result, cost = run(TABLE, act, z_s, z_c, dealt_iknp()), TABLE.cost(act, batch)
+    result, cost = run(TABLE, act, z_s, z_c, dealt_cots()), TABLE.cost(act, batch)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds
@@ -172,7 +172,7 @@ def test_cost_is_what_crosses_the_wire(n, shift, knots, batch, monkeypatch):
 
 def test_cost_by_hand():
     """1000 elements: 6 + 3 COTs up and 1 down of 16 bytes, corrections of 4 bytes up, 4 + 1 + 1 down."""
-    cost = TABLE.cost(Activation(RING32, 1, 1000, 8, Window(6)), 1)
+    cost = TABLE.cost(Activation(RING32, 1, 1000, 8, Window(6)), 1, ot_k=1)
     assert (cost.offline.down, cost.offline.up, cost.offline.rounds) == (22_000, 148_000, 2)
     assert (cost.online.down, cost.online.up) == (14_000, 4250)
     assert (cost.sender_stored, cost.receiver_stored) == (24_000, 12_000)

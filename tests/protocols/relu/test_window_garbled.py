@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from otpairs import Setup, ot_setups
-from relus import dealt_iknp, offline, run, split_shares
+from relus import dealt_cots, offline, run, split_shares
 from views import check_no_pair_differs, check_same_lengths, check_uniform
 from wire import check_baseline
 
@@ -108,7 +108,7 @@ def test_cost_is_what_crosses_the_wire(n, shift, knots, batch, part, monkeypatch
     monkeypatch.setattr(window_garbled, "SELECT_PART", 64)
     act = layer(n, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
     z_s, z_c = split_shares(RING32, values(act, batch))
-    result, cost = run(GARBLED, act, z_s, z_c, dealt_iknp()), GARBLED.cost(act, batch)
+    result, cost = run(GARBLED, act, z_s, z_c, dealt_cots()), GARBLED.cost(act, batch)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds

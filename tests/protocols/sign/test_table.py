@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import dealt_iknp
+from relus import dealt_cots
 
+from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.sign import table
 from circa.protocols.sign.window import drelu
@@ -37,7 +38,9 @@ def test_patterns(n):
         assert bits[a, i] == ((a + i) % N < N // 2)
 
 
-@pytest.mark.parametrize(("kind", "n", "J"), [*itertools.product(["ideal"], BITS, [1, 3]), ("iknp", 6, 1)])
+@pytest.mark.parametrize(
+    ("kind", "n", "J"), [*itertools.product(["ideal"], BITS, [1, 3]), ("softspoken", 6, 1)]
+)
 def test_shares_of_the_sign(kind, n, J):
     """v ^ b is DReLU~ of (a, t): for every pair of indices, both values of b."""
     N = 1 << n
@@ -47,7 +50,7 @@ def test_shares_of_the_sign(kind, n, J):
     a, t = pairs[:, 0].astype(np.uint32), pairs[:, 1].astype(np.uint8)
     b = np.stack([(pairs[:, 2] & 1).astype(np.uint8)] + [Prg(b"b" * 16).bits(len(t)) for _ in range(J - 1)])
     sent, received, transcript = deal(ot_setups(kind), n, b, t)
-    assert not transcript.left_sent or kind == "iknp"
+    assert not transcript.left_sent or kind == "softspoken"
     for j in range(J):
         a_j = (a + j) % N
         E = table.encrypt(n, a_j, sent.tables[j])
@@ -59,9 +62,9 @@ def test_shares_of_the_sign(kind, n, J):
 @pytest.mark.parametrize("n", [2, 6, 7])
 def test_offline_bytes(n):
     t = np.arange(1000, dtype=np.uint8) % (1 << n)
-    _, _, transcript = deal(dealt_iknp(), n, np.zeros((2, 1000), np.uint8), t)
+    _, _, transcript = deal(dealt_cots(), n, np.zeros((2, 1000), np.uint8), t)
     assert transcript.left.bytes_sent == 0
-    assert transcript.right.bytes_sent == table.offline_bytes(n, 1000)
+    assert transcript.right.bytes_sent == table.offline_bytes(n, 1000, DEFAULT_K)
 
 
 @pytest.mark.parametrize("n", BITS)
