@@ -10,6 +10,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
+from . import kernels
 from .errors import ParameterError
 
 __all__ = ["SEED_BYTES", "Prg"]
@@ -76,8 +77,23 @@ class Prg:
         done = 0
         while done < count:
             missing = count - done
-            draw = self.uint32(missing * (1 << width) // bound + 64) >> np.uint32(32 - width)
-            draw = draw[draw < bound][:missing]
-            out[done : done + draw.size] = draw
-            done += draw.size
+            draw = self.uint32(missing * (1 << width) // bound + 64)
+            done += accept(draw, bound, out[done:])
         return out.reshape(shape)
+
+
+def accept(draw: NDArray[np.uint32], bound: int, out: NDArray[np.uint32]) -> int:
+    """The top bits of each word, where they are below the bound, into out; returns how many there are."""
+    fast = kernels.native()
+    if fast is not None:
+        count: int = fast.below(draw, bound, out)
+        return count
+    return accept_numpy(draw, bound, out)
+
+
+def accept_numpy(draw: NDArray[np.uint32], bound: int, out: NDArray[np.uint32]) -> int:
+    """`accept` in NumPy."""
+    values = draw >> np.uint32(32 - bound.bit_length())
+    values = values[values < bound][: out.size]
+    out[: values.size] = values
+    return int(values.size)

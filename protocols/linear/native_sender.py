@@ -54,14 +54,13 @@ class NativeSender:
     def request(self, message: bytes) -> Words:
         if len(message) != self.parameters.request_bytes:
             raise FramingError(f"a request has {self.parameters.request_bytes} bytes, got {len(message)}")
-        made = self._words(2)
-        if not self._ring.expand_request(np.frombuffer(message, np.uint8), made):
+        made: Words | None = self._ring.expand_request(np.frombuffer(message, np.uint8))
+        if made is None:
             raise CheckFailed("the peer sent a coefficient that is not reduced modulo its prime")
         return made
 
     def factor(self, polynomial: NDArray[np.int64]) -> Words:
-        made: Words = self._words(1)[0]
-        self._ring.transform(np.ascontiguousarray(polynomial), made)
+        made: Words = self._ring.transform(np.ascontiguousarray(polynomial))
         return made
 
     def respond(
@@ -90,13 +89,6 @@ class NativeSender:
             out,
         )
         return out.tobytes()
-
-    def _words(self, polynomials: int) -> Words:
-        """Memory for words (polynomials, primes, N), aligned to the lines of the cache."""
-        shape = polynomials, len(self._primes), self.parameters.degree
-        memory = np.empty(math.prod(shape) + 7, np.uint64)
-        start = -memory.ctypes.data % 64 // 8
-        return memory[start : start + math.prod(shape)].reshape(shape)
 
 
 @lru_cache(maxsize=16)

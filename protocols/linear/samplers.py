@@ -1,4 +1,7 @@
-"""The sender's noise, from a `Prg`: ternary, centred binomial, and uniform integers wider than a word."""
+"""The sender's noise, from a `Prg`: ternary, centred binomial, and uniform integers wider than a word.
+
+The functions in NumPy are the definitions; the native kernels give the same values.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..prg import Prg
 
 __all__ = ["BINOMIAL", "centred_binomial", "signed_uniform", "ternary"]
@@ -23,6 +27,16 @@ def ternary(prg: Prg, n: int) -> NDArray[np.int64]:
 def centred_binomial(prg: Prg, n: int) -> NDArray[np.int64]:
     """The difference of the weights of two strings of 21 bits."""
     draw = prg.uint64(n)
+    fast = kernels.native()
+    if fast is None:
+        return centred_binomial_numpy(draw)
+    out = np.empty(n, np.int64)
+    fast.centred_binomial(draw, BINOMIAL, out)
+    return out
+
+
+def centred_binomial_numpy(draw: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """`centred_binomial` of drawn words."""
     mask = np.uint64((1 << BINOMIAL) - 1)
     ones, others = np.bitwise_count(draw & mask), np.bitwise_count((draw >> np.uint64(BINOMIAL)) & mask)
     difference: NDArray[np.int64] = ones.astype(np.int64) - others.astype(np.int64)
@@ -35,17 +49,28 @@ def signed_uniform(prg: Prg, bits: int, n: int, primes: Sequence[int]) -> NDArra
     The integer is its low 60 bits, limbs of 12 bits above them, minus 2^bits; a table gives each limb's
     residue.
     """
-    low = prg.uint64(n) >> np.uint64(64 - _LOW)
-    limbs = []
-    for start in range(_LOW, bits + 1, _LIMB):
-        width = min(_LIMB, bits + 1 - start)
-        limbs.append((start, prg.bytes(2 * n).view(np.uint16) >> np.uint16(16 - width)))
+    low = prg.uint64(n)
+    count = len(range(_LOW, bits + 1, _LIMB))
+    limbs = prg.bytes(2 * n * count).view(np.uint16).reshape(count, n)
+    fast = kernels.native()
+    if fast is None:
+        return signed_residues_numpy(low, limbs, bits, primes)
     out = np.empty((len(primes), n), np.uint64)
-    for i, q in enumerate(primes):
-        total = low % np.uint64(q) + np.uint64(-(1 << bits) % q)
-        for start, limb in limbs:
-            total += _residues(q, start)[limb]  # at most eight terms below 2^60
-        out[i] = total % np.uint64(q)
+    fast.signed_residues(low, limbs, bits, list(primes), out)
+    return out
+
+
+def signed_residues_numpy(
+    low: NDArray[np.uint64], limbs: NDArray[np.uint16], bits: int, primes: Sequence[int]
+) -> NDArray[np.uint64]:
+    """`signed_uniform` of drawn words: the top bits of each count."""
+    out = np.empty((len(primes), low.size), np.uint64)
+    for row, q in zip(out, primes, strict=True):
+        total = (low >> np.uint64(64 - _LOW)) % np.uint64(q) + np.uint64(-(1 << bits) % q)
+        for start, limb in zip(range(_LOW, bits + 1, _LIMB), limbs, strict=True):
+            width = min(_LIMB, bits + 1 - start)
+            total += _residues(q, start)[limb >> np.uint16(16 - width)]  # at most eight terms below 2^60
+        row[:] = total % np.uint64(q)
     return out
 
 

@@ -108,6 +108,7 @@ namespace circa {
 const Kernels& selected() { return *active; }
 void bind_rlwe(nb::module_& m);
 void bind_conv(nb::module_& m);
+void bind_samplers(nb::module_& m);
 }  // namespace circa
 
 NB_MODULE(_kernels, m) {
@@ -249,4 +250,5 @@ NB_MODULE(_kernels, m) {
      "tweak"_a, "tables"_a.noconvert(), "outputs"_a.noconvert());
 
   circa::bind_rlwe(m);
+  circa::bind_samplers(m);
 }

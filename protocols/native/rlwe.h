@@ -27,6 +27,8 @@ struct Prime {
 // Coefficients live in [0, q), N of them. Transformed, block by block of 64, entry 8 r + l of a block is the value
 // at psi^(2 bitreverse(64 b + 8 l + r) + 1): stages within a block work on eight columns of an 8 x 8 transpose.
 struct RingKernels {
+  // Small signed values modulo a prime.
+  void (*lift)(const Prime& prime, const int64_t* values, size_t degree, uint64_t* x);
   void (*forward)(const Prime& prime, uint64_t* x, size_t degree);
   void (*inverse)(const Prime& prime, uint64_t* x, size_t degree);
   // out_k[j] = sum_i a_k[i][j] b[i][j] modulo q for j < degree; k < 2 are the two halves of ciphertexts a.
@@ -69,6 +71,10 @@ size_t response_size(const Ring& ring, size_t count);
 
 // SEAL's expansion of a 64-byte seed (Blake2xb, 4096 bytes at a time, rejection) to residues, (primes, N).
 void expand_seed(const Ring& ring, const uint8_t* seed, uint64_t* out);
+
+static inline Constant make_constant(uint64_t w, uint64_t q) {
+  return {w, static_cast<uint64_t>((static_cast<unsigned __int128>(w) << 64) / q)};
+}
 
 // Lazy: y w modulo q in [0, 2q), for any y.
 static inline uint64_t multiply(uint64_t y, const Constant& c, uint64_t q) {

@@ -67,6 +67,14 @@ inline void transpose(Vector (&x)[8]) {
   for (int j = 0; j < 8; j++) x[j] = y[j];
 }
 
+void lift(const Prime& prime, const int64_t* values, size_t degree, uint64_t* x) {
+  const Vector q = all(prime.q);
+  for (size_t j = 0; j < degree; j += 8) {
+    const Vector v = _mm512_loadu_si512(values + j);
+    store(x + j, _mm512_mask_add_epi64(v, _mm512_movepi64_mask(v), v, q));
+  }
+}
+
 constexpr size_t kTail = 7 * 2 * 8;  // words of a block: seven twiddles, root and quotient, eight lanes
 
 inline Twiddle tail(const std::vector<uint64_t>& table, size_t block, size_t i) {
@@ -191,6 +199,6 @@ void accumulate(const Prime& prime, const uint64_t* const* a0, const uint64_t* c
 
 }  // namespace
 
-const RingKernels kAvx512Ring = {forward, inverse, accumulate};
+const RingKernels kAvx512Ring = {lift, forward, inverse, accumulate};
 
 }  // namespace circa

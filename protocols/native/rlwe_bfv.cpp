@@ -1,20 +1,10 @@
 // The sender's work of linear/he.py, with SEAL's rounding.
-#include <memory>
-
 #include "packing.h"
 #include "rlwe.h"
+#include "rlwe_memory.h"
 
 namespace circa {
 namespace {
-
-struct Memory {  // 64-byte aligned words, not filled
-  struct alignas(64) Line {
-    uint64_t words[8];
-  };
-  std::unique_ptr<Line[]> lines;
-  explicit Memory(size_t words) : lines(new Line[(words + 7) / 8]) {}
-  uint64_t* get() { return lines[0].words; }
-};
 
 constexpr size_t kSeed = 64;
 
@@ -69,7 +59,7 @@ bool expand_request(const Ring& ring, const RingKernels& kernels, const uint8_t*
 void respond(const Ring& ring, const RingKernels& kernels, const Response& response, uint8_t* out) {
   const size_t degree = ring.degree, primes = ring.primes.size(), half = primes * degree, count = response.count;
   const size_t pairs = response.factors.size();
-  Memory memory(2 * half + primes * count);
+  Scratch64 memory(2 * half + primes * count);
   uint64_t *c0 = memory.get(), *c1 = c0 + half, *kept = c1 + half;
   std::vector<const uint64_t*> a0(pairs), a1(pairs), b(pairs);
   for (size_t i = 0; i < primes; i++) {

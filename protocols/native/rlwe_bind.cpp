@@ -3,8 +3,11 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/vector.h>
 
+#include <vector>
+
 #include "kernels.h"
 #include "rlwe.h"
+#include "rlwe_memory.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -35,6 +38,21 @@ Ring make(size_t degree, const std::vector<uint64_t>& primes, const std::vector<
   return {degree, primes, roots, modulus, remainder, delta};
 }
 
+// Words that become an array of NumPy's.
+class Words {
+ public:
+  explicit Words(size_t words) : data_(take(words)), owner_(data_, give) {}
+  uint64_t* data() { return data_; }
+  template <size_t N>
+  auto array(const size_t (&shape)[N]) {
+    return nb::ndarray<nb::numpy, uint64_t, nb::ndim<N>>(data_, N, shape, owner_);
+  }
+
+ private:
+  uint64_t* data_;
+  nb::capsule owner_;
+};
+
 template <class A>
 bool fits(const Ring& ring, const A& array, size_t axis) {
   return array.shape(axis) == ring.primes.size() && array.shape(axis + 1) == ring.degree;
@@ -50,20 +68,31 @@ void bind_rlwe(nb::module_& m) {
         new (self) Ring(make(degree, primes, roots, modulus, remainder, delta));
       }, "degree"_a, "primes"_a, "roots"_a, "modulus"_a, "remainder"_a, "delta"_a)
 
-      .def("transform", [](const Ring& ring, Of<const int64_t, -1> values, Of<uint64_t, -1, -1> out) {
-        require(values.shape(0) == ring.degree && fits(ring, out, 0), "values or out do not fit the ring");
+      .def("transform", [](const Ring& ring, Of<const int64_t, -1> values) {
+        require(values.shape(0) == ring.degree, "values do not fit the ring");
+        uint64_t large = 0;
         for (size_t j = 0; j < ring.degree; j++)
-          require(-(int64_t{1} << 30) < values.data()[j] && values.data()[j] < int64_t{1} << 30,
-                  "a factor's coefficients are below 2^30");
-        const nb::gil_scoped_release free;
-        transform(ring, *selected().ring, values.data(), out.data());
-      }, "values"_a.noconvert(), "out"_a.noconvert())
+          large |= (static_cast<uint64_t>(values.data()[j]) + (uint64_t{1} << 30)) >> 31;
+        require(large == 0, "a factor's coefficients are at least -2^30 and below 2^30");
+        Words out(ring.primes.size() * ring.degree);
+        {
+          const nb::gil_scoped_release free;
+          transform(ring, *selected().ring, values.data(), out.data());
+        }
+        return out.array<2>({ring.primes.size(), ring.degree});
+      }, "values"_a.noconvert())
 
-      .def("expand_request", [](const Ring& ring, Of<const uint8_t, -1> message, Of<uint64_t, 2, -1, -1> out) {
-        require(message.shape(0) == request_size(ring) && fits(ring, out, 1), "message or out do not fit the ring");
-        const nb::gil_scoped_release free;
-        return expand_request(ring, *selected().ring, message.data(), out.data());
-      }, "message"_a.noconvert(), "out"_a.noconvert())
+      .def("expand_request", [](const Ring& ring, Of<const uint8_t, -1> message) -> nb::object {
+        require(message.shape(0) == request_size(ring), "message does not fit the ring");
+        Words out(2 * ring.primes.size() * ring.degree);
+        bool reduced;
+        {
+          const nb::gil_scoped_release free;
+          reduced = expand_request(ring, *selected().ring, message.data(), out.data());
+        }
+        if (!reduced) return nb::none();
+        return nb::cast(out.array<3>({2, ring.primes.size(), ring.degree}));
+      }, "message"_a.noconvert())
 
       .def("respond", [](const Ring& ring, const std::vector<Ciphertext>& ciphertexts,
                          const std::vector<Factor>& factors, Of<const int64_t, -1> error,

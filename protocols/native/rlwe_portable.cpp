@@ -7,6 +7,10 @@
 namespace circa {
 namespace {
 
+void lift(const Prime& prime, const int64_t* values, size_t degree, uint64_t* x) {
+  for (size_t j = 0; j < degree; j++) x[j] = static_cast<uint64_t>(values[j]) + (values[j] < 0 ? prime.q : 0);
+}
+
 void transpose_blocks(uint64_t* x, size_t degree) {
   for (size_t block = 0; block < degree; block += 64)
     for (size_t l = 0; l < 8; l++)
@@ -70,6 +74,6 @@ void accumulate(const Prime& prime, const uint64_t* const* a0, const uint64_t* c
 
 }  // namespace
 
-const RingKernels kPortableRing = {forward, inverse, accumulate};
+const RingKernels kPortableRing = {lift, forward, inverse, accumulate};
 
 }  // namespace circa

@@ -17,10 +17,6 @@ uint64_t power(uint64_t base, uint64_t exponent, uint64_t q) {
 
 uint64_t invert(uint64_t x, uint64_t q) { return power(x % q, q - 2, q); }
 
-Constant constant(uint64_t w, uint64_t q) {
-  return {w, static_cast<uint64_t>((static_cast<unsigned __int128>(w) << 64) / q)};
-}
-
 size_t reverse(size_t i, unsigned width) {
   size_t result = 0;
   for (unsigned bit = 0; bit < width; bit++) result |= (i >> bit & 1) << (width - 1 - bit);
@@ -49,18 +45,18 @@ Prime make_prime(uint64_t q, uint64_t root, size_t degree) {
     uint64_t value = 1;
     for (size_t i = 0; i < degree; i++, value = times(value, psi, q)) {
       const size_t at = reverse(i, width);
-      roots[at] = value, quotients[at] = constant(value, q).quotient;
+      roots[at] = value, quotients[at] = make_constant(value, q).quotient;
     }
   };
   fill(root, prime.roots, prime.root_quotients);
   fill(invert(root, q), prime.inverses, prime.inverse_quotients);
   prime.tail = tail(prime.roots, prime.root_quotients);
   prime.inverse_tail = tail(prime.inverses, prime.inverse_quotients);
-  prime.one = constant(1, q);
-  prime.two60 = constant(power(2, 60, q), q);
-  prime.two64 = constant(power(2, 64, q), q);
-  prime.two90 = constant(power(2, 90, q), q);
-  prime.scale = constant(invert(degree, q), q);
+  prime.one = make_constant(1, q);
+  prime.two60 = make_constant(power(2, 60, q), q);
+  prime.two64 = make_constant(power(2, 64, q), q);
+  prime.two90 = make_constant(power(2, 90, q), q);
+  prime.scale = make_constant(invert(degree, q), q);
   return prime;
 }
 
@@ -71,16 +67,15 @@ Ring::Ring(size_t n, const std::vector<uint64_t>& chosen, const std::vector<uint
     : degree(n), modulus(t), remainder(q_modulo_t) {
   for (size_t i = 0; i < chosen.size(); i++) {
     primes.push_back(make_prime(chosen[i], roots[i], n));
-    delta.push_back(constant(q_over_t[i], chosen[i]));
+    delta.push_back(make_constant(q_over_t[i], chosen[i]));
     inverse.emplace_back();
-    for (size_t j = 0; j < i; j++) inverse.back().push_back(constant(invert(chosen[i], chosen[j]), chosen[j]));
+    for (size_t j = 0; j < i; j++) inverse.back().push_back(make_constant(invert(chosen[i], chosen[j]), chosen[j]));
   }
 }
 
 void transform(const Ring& ring, const RingKernels& kernels, const int64_t* values, uint64_t* x) {
   for (const Prime& prime : ring.primes) {
-    for (size_t j = 0; j < ring.degree; j++)
-      x[j] = static_cast<uint64_t>(values[j]) + (values[j] < 0 ? prime.q : 0);
+    kernels.lift(prime, values, ring.degree, x);
     kernels.forward(prime, x, ring.degree);
     x += ring.degree;
   }
