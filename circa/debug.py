@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from circa.converter import graph
 from circa.converter.capture import capture, inference_copy
 from circa.converter.conversion import simplify
+from circa.converter.evaluate import evaluate
 from circa.errors import ParameterError
 from circa.model import ConvertedModel
 from circa.offline import ClientParty, Progress, ServerParty
@@ -228,7 +229,7 @@ def plaintext(program: Program, network: nn.Module, x: Tensor) -> dict[str, Real
             found[name] = value.double().reshape(len(value), *names[name].shape).numpy()
 
     with torch.no_grad():
-        graph.evaluate(nodes, x, visit)
+        evaluate(nodes, x, visit)
     return found
 
 

@@ -30,6 +30,7 @@ from circa.program import (
     Program,
     Reshape,
     Scale,
+    Select,
     Slice,
 )
 from circa.protocols.relu import NAMES
@@ -42,7 +43,8 @@ FORMAT = 1
 MAX_BYTES = 1 << 26
 MAX_TEXT = 1024  # characters of a name or label
 KINDS: dict[str, type[Operation]] = {
-    kind.__name__: kind for kind in (Input, Linear, Activate, Pool, Pad, Slice, Reshape, Scale, Add, Concat)
+    kind.__name__: kind
+    for kind in (Input, Linear, Activate, Pool, Pad, Slice, Reshape, Select, Scale, Add, Concat)
 }
 
 

@@ -28,6 +28,7 @@ from circa.program import (
     Program,
     Reshape,
     Scale,
+    Select,
     Slice,
 )
 from circa.protocols.relu import Activation
@@ -203,6 +204,8 @@ def run_local(op: Operation, operands: Sequence[Tensor], modulus: Modulus) -> Te
             return x[:, *(slice(*bound) for bound in bounds)]
         case Reshape():
             return x.reshape(len(x), *op.shape)
+        case Select():
+            return x * torch.from_numpy(op.mask.kept(op.shape)).to(x.device)
         case Scale():
             return (x * op.factor).remainder(modulus.value)
         case Add():

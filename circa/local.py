@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circa.errors import ParameterError
-from circa.program import Add, Concat, Operation, Pad, Pool, Reshape, Scale, Slice
+from circa.program import Add, Concat, Operation, Pad, Pool, Reshape, Scale, Select, Slice
 from circa.protocols.shares import Modulus
 
 __all__ = ["run_local"]
@@ -20,7 +20,7 @@ Residues = NDArray[np.uint32]
 
 
 def run_local(op: Operation, operands: Sequence[Residues], modulus: Modulus) -> Residues:
-    """The result of a Pool, Pad, Slice, Reshape, Scale, Add or Concat.
+    """The result of a Pool, Pad, Slice, Reshape, Select, Scale, Add or Concat.
 
     `operands` are residues of shape (batch, *shape of the operand), the result has shape (batch, *op.shape).
     It may be a view of an operand. The program is taken to be valid (`shapes.check_program`).
@@ -37,6 +37,8 @@ def run_local(op: Operation, operands: Sequence[Residues], modulus: Modulus) -> 
             return x[:, *(slice(*bound) for bound in bounds)]
         case Reshape():
             return x.reshape(x.shape[0], *op.shape)
+        case Select():
+            return np.where(op.mask.kept(op.shape), x, np.uint32(0))
         case Scale():
             return _times(x, op.factor, modulus)
         case Add():

@@ -32,6 +32,7 @@ __all__ = [
     "Program",
     "Reshape",
     "Scale",
+    "Select",
     "Slice",
 ]
 
@@ -142,6 +143,13 @@ class Slice(Operation):
 @dataclass(frozen=True)
 class Reshape(Operation):
     """The same elements in C order under another shape: flatten, view, reshape, squeeze."""
+
+
+@dataclass(frozen=True)
+class Select(Operation):
+    """Zero where the mask, whose `others` are "zero", drops an element."""
+
+    mask: Mask
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from circa.program import (
     Program,
     Reshape,
     Scale,
+    Select,
     Slice,
 )
 from circa.protocols.linear.parameters import parameter_set
@@ -73,6 +74,9 @@ def infer(op: Operation, operands: Sequence[Operation]) -> tuple[Shape, int]:
             return tuple(n + before + after for n, before, after in around), x.frac_bits
         case Slice():
             return _slice(op, x), x.frac_bits
+        case Select():
+            _require(op, op.mask.others == "zero", f"what it drops is {op.mask.others}, not zero")
+            return x.shape, x.frac_bits
         case Reshape():
             _require(op, op.elements == x.elements, f"{op.elements} elements cannot hold {x.elements}")
             return op.shape, x.frac_bits
@@ -107,6 +111,8 @@ def check_program(program: Program) -> None:
         try:
             if isinstance(op, Activate):
                 masked.protocol(program, op).cost(op.activation(program.modulus), 1)
+            elif isinstance(op, Select):
+                op.mask.kept(op.shape)
             elif isinstance(op, Linear):
                 parameter_set(op.parameters)
         except ParameterError as error:

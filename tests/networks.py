@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from circa.converter.capture import capture, inference_copy
+from circa.converter.evaluate import evaluate
 from circa.converter.fold import fold
-from circa.converter.graph import Node, evaluate, topological
+from circa.converter.graph import Node, topological
 from circa.converter.lower import lower
 from circa.converter.masking import merge_masks
 from circa.converter.maximum import expand_maxima

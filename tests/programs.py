@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from circa.masks import Mask
 from circa.program import (
     Activate,
     Add,
@@ -18,6 +19,7 @@ from circa.program import (
     Program,
     Reshape,
     Scale,
+    Select,
     Slice,
 )
 from circa.protocols.linear.shape import LinearShape
@@ -64,6 +66,8 @@ def residual(modulus: Modulus = RING32, bits: int = 6, **fields: Any) -> Program
     short = b.add(Scale, "short.scale", short, factor=2, frac_bits=9)
     both = b.add(Add, "add", act, short, factors=(2, -1))
     joined = b.add(Concat, "cat", both, both)
+    some = np.arange(8 * 36).reshape(8, 6, 6) % 5 > 0
+    joined = b.add(Select, "select", joined, mask=Mask.of(some, "zero"))
     conv = geometry((8, 6, 6), 4, 3, padding=(0, 1, 0, 1), stride=(2, 2), groups=2)
     x = b.add(Linear, "conv2", joined, geometry=conv, weight_bits=6)
     x = b.add(Activate, "relu2", x, shift=6, window=window)

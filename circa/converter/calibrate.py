@@ -8,7 +8,8 @@ from torch import Tensor
 
 from circa.errors import CalibrationError
 
-from .graph import Activate, Node, evaluate
+from .evaluate import evaluate
+from .graph import Activate, Node
 
 __all__ = ["Ranges", "calibrate", "check_batch"]
 

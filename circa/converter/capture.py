@@ -24,12 +24,21 @@ BATCH = 5  # a size that few other dimensions have, so that a batch that goes as
 
 
 def inference_copy(model: nn.Module) -> nn.Module:
-    """A copy in eval mode, in float32 on the CPU. Raises ConversionError for NaN or infinite weights."""
+    """A copy in eval mode, in float32 on the CPU.
+
+    Raises ConversionError for what is no module of plain tensors, and for NaN or infinite weights.
+    """
+    if not isinstance(model, nn.Module):
+        raise ConversionError(f"the model is a {type(model).__name__}: give an instance of torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConversionError("the model is compiled by torch.jit: give the module that it was made from")
+    if strange := [f"  {name}: {reason}" for name, reason in strange_tensors(model)]:
+        raise ConversionError("the model has weights that cannot be used:\n" + "\n".join(strange))
     try:
         model = copy.deepcopy(model)
     except Exception as error:  # whatever a user's __deepcopy__ or unpicklable member raises
         raise ConversionError(
-            f"the model cannot be copied ({error}): keep tensors and modules only in it"
+            f"the model cannot be copied ({first_line(error)}): keep tensors and modules only in it"
         ) from error
     model = model.to("cpu", torch.float32).eval().requires_grad_(False)
     bad = [
@@ -40,6 +49,25 @@ def inference_copy(model: nn.Module) -> nn.Module:
     if bad:
         raise ConversionError("the model has weights that are not numbers:\n" + "\n".join(bad))
     return model
+
+
+def strange_tensors(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Paths of the tensors of which there is no copy in float32, and the remedy."""
+    for path, module in model.named_modules():
+        for name, value in {**vars(module), **module._parameters, **module._buffers}.items():
+            where = f"{path}.{name}".lstrip(".")
+            if not isinstance(value, Tensor):
+                continue
+            if nn.parameter.is_lazy(value):
+                yield where, "it has no shape yet; run the model once"
+            elif value.is_meta:
+                yield where, "it is on the meta device, without values; load the weights"
+            elif value.is_complex():
+                yield where, "complex numbers; write real and imaginary parts as two layers"
+            elif value.layout is not torch.strided or value.is_quantized:
+                yield where, f"a {value.layout} {value.dtype} tensor; make it dense floats"
+            elif value.grad_fn is not None:
+                yield where, "a tensor computed by a hook; make it permanent (torch.nn.utils.prune.remove)"
 
 
 def try_out(model: nn.Module, calibration: Tensor) -> Tensor:

@@ -15,7 +15,9 @@ from torch.export.graph_signature import OutputKind
 from circa.errors import ConversionError
 
 from . import rules_activation as activation
+from . import rules_arithmetic as arithmetic
 from . import rules_linear as linear
+from . import rules_pool as pool
 from . import rules_shape as shape
 from .advice import advice
 from .capture import BATCH
@@ -37,37 +39,44 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.mm.default: linear.matmul,
     aten.addmm.default: linear.addmm,
     aten._native_batch_norm_legit_no_training.default: linear.batch_norm,
-    aten.avg_pool1d.default: linear.average_pool,
-    aten.avg_pool2d.default: linear.average_pool,
-    aten.adaptive_avg_pool1d.default: linear.adaptive_average_pool,
-    aten.adaptive_avg_pool2d.default: linear.adaptive_average_pool,
-    aten.mean.dim: linear.mean,
-    aten.mean.default: linear.mean,
-    aten.sum.dim_IntList: linear.total,
-    aten.sum.default: linear.total,
-    aten.add.Tensor: linear.add,
-    aten.add.Scalar: linear.add,
-    aten.sub.Tensor: linear.subtract,
-    aten.sub.Scalar: linear.subtract,
-    aten.rsub.Scalar: linear.subtract_from,
-    aten.mul.Tensor: linear.multiply,
-    aten.mul.Scalar: linear.multiply,
+    aten.adaptive_max_pool1d.default: pool.adaptive_max_pool,
+    aten.adaptive_max_pool2d.default: pool.adaptive_max_pool,
+    aten.amax.default: pool.largest,
+    aten.avg_pool1d.default: pool.average_pool,
+    aten.avg_pool2d.default: pool.average_pool,
+    aten.adaptive_avg_pool1d.default: pool.adaptive_average_pool,
+    aten.adaptive_avg_pool2d.default: pool.adaptive_average_pool,
+    aten.mean.dim: pool.mean,
+    aten.mean.default: pool.mean,
+    aten.sum.dim_IntList: pool.total,
+    aten.sum.default: pool.total,
+    aten.add.Tensor: arithmetic.add,
+    aten.add.Scalar: arithmetic.add,
+    aten.sub.Tensor: arithmetic.subtract,
+    aten.sub.Scalar: arithmetic.subtract,
+    aten.rsub.Scalar: arithmetic.subtract_from,
+    aten.mul.Tensor: arithmetic.multiply,
+    aten.mul.Scalar: arithmetic.multiply,
     aten.square.default: square,
     aten.pow.Tensor_Scalar: power,
-    aten.div.Tensor: linear.divide,
-    aten.div.Scalar: linear.divide,
-    aten.where.self: linear.where,
-    aten.where.ScalarOther: linear.where,
-    aten.neg.default: linear.negate,
+    aten.div.Tensor: arithmetic.divide,
+    aten.div.Scalar: arithmetic.divide,
+    aten.where.self: arithmetic.where,
+    aten.where.ScalarOther: arithmetic.where,
+    aten.masked_fill.Scalar: arithmetic.masked_fill,
+    aten.masked_fill.Tensor: arithmetic.masked_fill,
+    aten.neg.default: arithmetic.negate,
     aten.relu.default: activation.relu,
     aten.relu6.default: activation.relu6,
     aten.hardtanh.default: activation.hardtanh,
     aten.clamp.default: activation.clamp,
     aten.clamp_min.default: activation.clamp_min,
+    aten.clamp_max.default: activation.clamp_max,
+    aten.hardsigmoid.default: activation.hardsigmoid,
     aten.leaky_relu.default: activation.leaky_relu,
     aten.prelu.default: activation.prelu,
-    aten.max_pool1d.default: activation.max_pool,
-    aten.max_pool2d.default: activation.max_pool,
+    aten.max_pool1d.default: pool.max_pool,
+    aten.max_pool2d.default: pool.max_pool,
     aten.view.default: shape.reshape,
     aten._unsafe_view.default: shape.reshape,
     aten.reshape.default: shape.reshape,
@@ -86,10 +95,14 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.split_with_sizes.default: shape.split,
     aten.cat.default: shape.concatenate,
     aten.pad.default: shape.pad,
-    aten.constant_pad_nd.default: shape.constant_pad,
+    aten.constant_pad_nd.default: shape.zero_pad,
+    aten.expand.default: shape.expand,
+    aten.zeros_like.default: shape.zeros_like,
+    aten.new_zeros.default: shape.zeros_like,
     aten.clone.default: shape.identity,
     aten.alias.default: shape.identity,
     aten.detach.default: shape.identity,
+    aten._to_copy.default: shape.to_copy,
     aten.contiguous.default: shape.identity,
     aten.lift_fresh_copy.default: shape.identity,
     aten.dropout.default: shape.dropout,
@@ -134,10 +147,12 @@ def convert_one(node: fx.Node, values: dict[fx.Node, Any], names: "Names", probl
     leaves = [values[n] for n in node.all_input_nodes]
     if any(isinstance(v, Failed) for v in leaves):
         return Failed()
-    if node.target is operator.getitem:
-        return args[0][args[1]] if isinstance(args[0], tuple) else args[0]
+    if not node.users:
+        return None  # an assertion about the trace
     path = names.path(node)
     try:
+        if node.target is operator.getitem:
+            return one_result(args[0], args[1])
         if node.op != "call_function":
             raise Unsupported(f"{node.op} in the traced graph", "use plain PyTorch operations")
         if not any(isinstance(v, Node | tuple) for v in leaves):
@@ -156,6 +171,14 @@ def convert_one(node: fx.Node, values: dict[fx.Node, Any], names: "Names", probl
     except Unsupported as error:
         problems.append(f"  {path} ({operation(node)}): {error.reason}; {error.remedy}")
         return Failed()
+
+
+def one_result(values: Any, index: int) -> Any:
+    """Of an operation with several results; a rule may know the first ones only."""
+    values = values if isinstance(values, tuple) else (values,)
+    if not index < len(values):
+        raise Unsupported("another result than the values, indices say", "use the values alone")
+    return values[index]
 
 
 def fold_constants(node: fx.Node, args: Any, kwargs: Any) -> Any:

@@ -2,17 +2,20 @@
 (circa/masks.py).
 
     m * act(z)                    zero: the others cost nothing
+    act(m * z)                    the same
     m * act(z) + (1 - m) * z      identity: the others are only rescaled; also as torch.where(m, act(z), z)
+    m * act(z) + (1 - m) * p(z)   zero, and a local multiplication of p(z), a square say, by 1 - m
 
 m is a constant of zeros and ones, of any shape that broadcasts.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from circa.errors import ConversionError, ParameterError
+from circa.errors import ParameterError
 from circa.masks import OTHERS
 
 from .graph import Activate, Add, Node, Select, consumers, rewire, topological
@@ -21,43 +24,44 @@ from .site import Unsupported, broadcasts, per_channel
 __all__ = ["apply_masks", "merge_masks"]
 
 
-def merge_masks(output: Node) -> Node:
-    """The same network with every Select merged into its activation. Nodes are changed in place.
+Readers = dict[Node, list[Node]]
 
-    Raises ConversionError listing the masks that are on something else.
+
+def merge_masks(output: Node) -> Node:
+    """The same network with the masks in its activations. Nodes are changed in place.
+
+    A mask on anything else stays a local operation: zeros and ones are public.
     """
-    for node in topological(output):
-        if isinstance(node, Add) and (rest := without_zeros(node)):
-            rewire(topological(output), node, rest)
-            output = rest if node is output else output
-    for node in topological(output):
-        if isinstance(node, Add) and (activation := kept_or_not(node, consumers(topological(output)))):
-            rewire(topological(output), node, activation)
-            activation.traced = node.traced
-            output = activation if node is output else output
-    for node in topological(output):
-        if isinstance(node, Select) and (activation := alone(node, consumers(topological(output)))):
-            activation.mask, activation.others, activation.traced = node.mask, "zero", node.traced
-            rewire(topological(output), node, activation)
-            output = activation if node is output else output
-    for node in topological(output):
-        if isinstance(node, Select) and (factors := as_factors(node)):
-            rewire(topological(output), node, factors)
-            factors.traced = node.traced
-            output = factors if node is output else output
-    stray = [node.name for node in topological(output) if isinstance(node, Select)]
-    if stray:
-        raise ConversionError(
-            "a mask is on something else than an activation: "
-            + ", ".join(stray)
-            + "; write m * act(z) or m * act(z) + (1 - m) * z, and read act(z) nowhere else"
-        )
+    for step in (all_kept, before_activation, without_zeros, kept_or_not, alone, as_factors):
+        nodes = topological(output)
+        readers = consumers(nodes)
+        for node in nodes:
+            merged = step(node, readers)
+            if merged is not None:
+                rewire(topological(output), node, merged)
+                output = merged if node is output else output
+                readers = consumers(topological(output))
     return output
 
 
-def without_zeros(node: Add) -> Node | None:
+def all_kept(node: Node, readers: Readers) -> Node | None:
+    """A mask of ones."""
+    return node.inputs[0] if isinstance(node, Select) and bool(node.mask.all()) else None
+
+
+def before_activation(node: Node, readers: Readers) -> Node | None:
+    """a(m z) as m a(z), where a(0) = 0."""
+    select = node.inputs[0] if isinstance(node, Activate) and node.mask is None else None
+    if not isinstance(node, Activate) or not isinstance(select, Select):
+        return None
+    if sum(c * max(-t, 0.0) for t, c in zip(node.knots, node.coefs, strict=True)):
+        return None
+    return replace(node, inputs=select.inputs, mask=select.mask, others="zero")
+
+
+def without_zeros(node: Node, readers: Readers) -> Node | None:
     """The operand of a sum whose other operand a mask drops whole: a layer keeps all its ReLUs, or none."""
-    if len(node.inputs) != 2 or node.signs != (1, 1):
+    if not isinstance(node, Add) or len(node.inputs) != 2 or node.signs != (1, 1):
         return None
     for x, other in (node.inputs, node.inputs[::-1]):
         if isinstance(other, Select) and not other.mask.any():
@@ -65,32 +69,45 @@ def without_zeros(node: Add) -> Node | None:
     return None
 
 
-def as_factors(node: Select) -> Node | None:
-    """What keeps or drops whole channels of any other value is a factor for each of them."""
-    try:
-        factors = broadcasts(node.mask.double(), node)
-        return per_channel(node.name, node.inputs[0], factors, torch.zeros(1))
-    except Unsupported:
-        return None
-
-
-def alone(node: Node, readers: dict[Node, list[Node]]) -> Activate | None:
-    """The activation under a Select, if nothing else reads it and it has no mask yet."""
-    before = node.inputs[0]
-    plain = isinstance(node, Select) and isinstance(before, Activate) and before.mask is None
-    return before if plain and isinstance(before, Activate) and len(readers[before]) == 1 else None
-
-
-def kept_or_not(node: Add, readers: dict[Node, list[Node]]) -> Activate | None:
+def kept_or_not(node: Node, readers: Readers) -> Node | None:
     """The activation a of Add(Select(m, a(z)), Select(not m, z)), now with the mask m."""
-    for kept, rest in (node.inputs, node.inputs[::-1]) if len(node.inputs) == 2 else ():
-        if not isinstance(kept, Select) or not isinstance(rest, Select) or node.signs != (1, 1):
+    if not isinstance(node, Add) or len(node.inputs) != 2 or node.signs != (1, 1):
+        return None
+    for kept, rest in (node.inputs, node.inputs[::-1]):
+        if not isinstance(kept, Select) or not isinstance(rest, Select):
             continue
-        activation = alone(kept, readers)
+        activation = plain(kept, readers)
         if activation and rest.inputs[0] is activation.inputs[0] and torch.equal(rest.mask, ~kept.mask):
-            activation.mask, activation.others = kept.mask, "identity"
+            activation.mask, activation.others, activation.traced = kept.mask, "identity", node.traced
             return activation
     return None
+
+
+def alone(node: Node, readers: Readers) -> Node | None:
+    """The activation a of Select(m, a(z)), now with the mask m."""
+    if not isinstance(node, Select) or (activation := plain(node, readers)) is None:
+        return None
+    activation.mask, activation.others, activation.traced = node.mask, "zero", node.traced
+    return activation
+
+
+def plain(select: Select, readers: Readers) -> Activate | None:
+    """The activation under a Select, if nothing else reads it and it has no mask yet."""
+    x = select.inputs[0]
+    return x if isinstance(x, Activate) and x.mask is None and len(readers[x]) == 1 else None
+
+
+def as_factors(node: Node, readers: Readers) -> Node | None:
+    """What keeps or drops whole channels is a factor for each of them, which a linear layer may absorb."""
+    if not isinstance(node, Select):
+        return None
+    try:
+        factors = broadcasts(node.mask.double(), node)
+        channels = per_channel(node.name, node.inputs[0], factors, torch.zeros(1))
+    except Unsupported:
+        return None
+    channels.traced = node.traced
+    return channels
 
 
 def apply_masks(output: Node, masks: Mapping[str, Tensor], others: str) -> Node:

@@ -6,7 +6,8 @@ work on: with 2x2 windows 1 + 3 sign tests an output instead of 4 + 3.
 
 from itertools import accumulate
 
-from .graph import Activate, Add, Concat, MaxPool, Node, Slice, consumers, rewire, topological
+from .graph import Activate, Add, MaxPool, Node, consumers, rewire, topological
+from .rules_shape import gathered, piece
 
 __all__ = ["expand_maxima"]
 
@@ -39,24 +40,25 @@ def never_falls(node: Activate) -> bool:
 def expand(pool: MaxPool) -> Node:
     x = pool.inputs[0]
     for side, name in ((0, "rows"), (1, "columns")):
-        kernel, stride, padding = pool.kernel[side], pool.stride[side], pool.padding[side]
+        kernel, stride = pool.kernel[side], pool.stride[side]
+        before, after = pool.padding[2 * side : 2 * side + 2]
         if kernel > 1 or stride > 1:
-            x = over_axis(f"{pool.name}.{name}", x, side + 1, kernel, stride, padding, pool.shape[side + 1])
+            x = edged(f"{pool.name}.{name}.padded", x, side + 1, before, after)
+            x = over_axis(f"{pool.name}.{name}", x, side + 1, kernel, stride, pool.shape[side + 1])
     x.traced = pool.traced
     return x
 
 
-def over_axis(name: str, x: Node, axis: int, kernel: int, stride: int, padding: int, windows: int) -> Node:
+def edged(name: str, x: Node, axis: int, before: int, after: int) -> Node:
+    """The edges again: they lie in every window that the padding reaches, and change no maximum."""
+    n = x.shape[axis]
+    return gathered(name, x, axis, [min(max(i, 0), n - 1) for i in range(-before, n + after)])
+
+
+def over_axis(name: str, x: Node, axis: int, kernel: int, stride: int, windows: int) -> Node:
     """The maximum over `kernel` neighbours along one dimension."""
-    if padding:  # the edge again: it lies in every window that the padding reaches, and changes no maximum
-        first, last = 0, x.shape[axis] - 1
-        edges = [strided(f"{name}.edge{i}", x, axis, range(i, i + 1)) for i in (first, last)]
-        parts = [edges[0]] * padding + [x] + [edges[1]] * padding
-        shape = (*x.shape[:axis], x.shape[axis] + 2 * padding, *x.shape[axis + 1 :])
-        x = Concat(f"{name}.padded", parts, shape, axis)
     values = [
-        strided(f"{name}.{i}", x, axis, range(i, i + stride * (windows - 1) + 1, stride))
-        for i in range(kernel)
+        piece(f"{name}.{i}", x, axis, range(i, i + stride * (windows - 1) + 1, stride)) for i in range(kernel)
     ]
     step = 0
     while len(values) > 1:
@@ -65,13 +67,6 @@ def over_axis(name: str, x: Node, axis: int, kernel: int, stride: int, padding: 
         values = [maximum(f"{name}.max{step + i}", a, b) for i, (a, b) in enumerate(pairs)] + rest
         step += len(pairs)
     return values[0]
-
-
-def strided(name: str, x: Node, axis: int, chosen: range) -> Node:
-    start, stop, step = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
-    start[axis], stop[axis], step[axis] = chosen.start, chosen.stop, chosen.step
-    shape = (*x.shape[:axis], len(chosen), *x.shape[axis + 1 :])
-    return Slice(name, [x], shape, tuple(start), tuple(stop), tuple(step))
 
 
 def maximum(name: str, a: Node, b: Node) -> Node:

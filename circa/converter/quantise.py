@@ -109,6 +109,8 @@ def emit(
             result.append(node, program.Slice(**common, start=node.start, stop=node.stop, step=node.step))
         case graph.Reshape():
             result.append(node, program.Reshape(**common))
+        case graph.Select():
+            result.append(node, program.Select(**common, mask=Mask.of(node.mask.numpy(), "zero")))
         case graph.Scale():
             emit_scale(node, common, result, scales)
         case graph.Add():

@@ -1,12 +1,10 @@
-"""Rules for what is not linear: sums of ReLUs with knots, and maxima."""
-
-from collections.abc import Sequence
+"""Rules for what is not linear: sums of ReLUs with knots."""
 
 import torch
 
-from .graph import Activate, Add, MaxPool, Node, Rescale, Scale
-from .rules_linear import constant, over
-from .site import Site, Unsupported, per_channel, reshaped
+from .graph import Activate, Add, Node, Rescale, Scale
+from .rules_linear import constant
+from .site import Site, Unsupported, per_channel, scaled
 
 
 def relu(site: Site, x: Node) -> Node:
@@ -24,7 +22,7 @@ def hardtanh(site: Site, x: Node, low: float = -1.0, high: float = 1.0) -> Node:
 def clamp(site: Site, x: Node, low: float | None = None, high: float | None = None) -> Node:
     """low + ReLU(z - low) - ReLU(z - high): two sign tests on one index."""
     if low is None:
-        raise Unsupported("a bound above alone keeps a linear part", "give a lower bound too, or use ReLU6")
+        return at_most(site, x, high)
     if high is not None and not low < high:
         raise Unsupported(f"the bounds {low} and {high} leave one value", "remove it")
     knots, coefs = ((low, high), (1, -1)) if high is not None else ((low,), (1,))
@@ -32,6 +30,27 @@ def clamp(site: Site, x: Node, low: float | None = None, high: float | None = No
     if low == 0:
         return node
     return per_channel(f"{site.name}.offset", node, torch.ones(1), torch.tensor([float(low)]))
+
+
+def at_most(site: Site, x: Node, high: float | None) -> Node:
+    """high - ReLU(high - z). Of a ReLU it is the same sum of ReLUs as ReLU6."""
+    if high is None:
+        return x
+    if isinstance(x, Activate) and (x.knots, x.coefs) == ((0.0,), (1,)) and high > 0:
+        return clamp(site, x.inputs[0], 0.0, high)
+    minus, bound = torch.full((1,), -1.0), torch.tensor([float(high)])
+    below = per_channel(f"{site.name}.below", x, minus, bound)
+    rest = Activate(site.name, [below], x.shape)
+    return per_channel(f"{site.name}.offset", rest, minus, bound)
+
+
+def clamp_max(site: Site, x: Node, high: float) -> Node:
+    return clamp(site, x, None, high)
+
+
+def hardsigmoid(site: Site, x: Node) -> Node:
+    """(ReLU(z + 3) - ReLU(z - 3)) / 6."""
+    return scaled(f"{site.name}.sixth", Activate(site.name, [x], x.shape, (-3.0, 3.0), (1, -1)), 1 / 6)
 
 
 def clamp_min(site: Site, x: Node, low: float) -> Node:
@@ -62,32 +81,3 @@ def parts(site: Site, x: Node) -> tuple[Node, Node]:
     positive = Activate(site.name, [x], x.shape)
     linear = Rescale(f"{site.name}.linear", [x], x.shape)
     return positive, Add(f"{site.name}.negative", [linear, positive], x.shape, (1, -1))
-
-
-def max_pool(
-    site: Site,
-    x: Node,
-    kernel: Sequence[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
-    ceil_mode: bool = False,
-) -> Node:
-    """max_pool1d and max_pool2d."""
-    rank = len(x.shape) - 1
-    if rank not in (1, 2):
-        raise Unsupported(f"it pools a value of shape {x.shape}", "pool (batch, channels, height, width)")
-    if any(d != 1 for d in dilation):
-        raise Unsupported("a dilated maximum", "use dilation=1")
-    k, p = over(kernel, rank), over(padding, rank)
-    s = over(stride, rank) if stride else k
-    floors = [(n + 2 * b - a) // c + 1 for n, a, b, c in zip(x.shape[1:], k, p, s, strict=True)]
-    if tuple(floors) != site.shape[1:]:
-        raise Unsupported(
-            "ceil_mode gives windows of different sizes here", "use ceil_mode=False, or pad first"
-        )
-    if rank == 1:
-        k, s, p, floors = [1, *k], [1, *s], [0, *p], [1, *floors]
-        x = reshaped(f"{site.name}.row", x, (x.shape[0], 1, x.shape[1]))
-    node = MaxPool(site.name, [x], (x.shape[0], *floors), (k[0], k[1]), (s[0], s[1]), (p[0], p[1]))
-    return reshaped(f"{site.name}.shape", node, site.shape)

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
+from .capture import BATCH
 from .graph import Concat, Node, Pad, Slice
 from .site import Site, Unsupported, reshaped
 
@@ -9,6 +13,12 @@ BATCH_REMEDY = "keep the first dimension for the batch"
 
 
 def identity(site: Site, x: Node, *args: object, **kwargs: object) -> Node:
+    return x
+
+
+def to_copy(site: Site, x: Node, dtype: torch.dtype | None = None, **kwargs: object) -> Node:
+    if dtype not in (None, torch.float32):
+        raise Unsupported(f"a change of the numbers to {dtype}", "compute in float32 throughout")
     return x
 
 
@@ -72,18 +82,56 @@ def piece(name: str, x: Node, d: int, chosen: range) -> Node:
     return Slice(name, [x], shape, start, stop, step)
 
 
+def gathered(name: str, x: Node, d: int, places: Sequence[int]) -> Node:
+    """The indices `places` of dimension d, in any order and more than once, d without the batch."""
+    runs: list[range] = []
+    for i in places:
+        last = runs[-1] if runs else range(0)
+        if last and i == last[-1] + last.step and (len(last) > 1 or i == last[-1] + 1):
+            runs[-1] = range(last.start, i + 1, last.step)
+        else:
+            runs.append(range(i, i + 1))
+    parts = {run: piece(f"{name}.{i}", x, d, run) for i, run in enumerate(dict.fromkeys(runs))}
+    if len(runs) == 1:
+        return parts[runs[0]]
+    return Concat(name, [parts[run] for run in runs], (*x.shape[:d], len(places), *x.shape[d + 1 :]), d)
+
+
+def expand(site: Site, x: Node, *args: object, **kwargs: object) -> Node:
+    """expand, and the operands of a sum: dimensions of length one are repeated."""
+    shape = (1,) * (len(site.shape) - len(x.shape)) + x.shape
+    x = reshaped(f"{site.name}.shape", x, shape)
+    for d, (n, m) in enumerate(zip(shape, site.shape, strict=True)):
+        if n != m:
+            x = gathered(f"{site.name}.{d}", x, d, [0] * m)
+    return x
+
+
 def pad(site: Site, x: Node, amounts: Sequence[int], mode: str = "constant", value: float | None = 0) -> Node:
     """F.pad: pairs from the last dimension backwards; negative amounts crop."""
-    if mode != "constant" or value:
-        raise Unsupported(f"padding with {mode if mode != 'constant' else value}", "pad with zeros")
-    return zero_pad(site, x, amounts)
+    if mode == "constant":
+        return zero_pad(site, x, amounts, value or 0)
+    for i in range(len(amounts) // 2):
+        d = len(x.shape) - 1 - i
+        places = [
+            beyond(j, x.shape[d], mode) for j in range(-amounts[2 * i], x.shape[d] + amounts[2 * i + 1])
+        ]
+        x = gathered(f"{site.name}.axis{d}", x, d, places)
+    return x
 
 
-def constant_pad(site: Site, x: Node, amounts: Sequence[int], value: float = 0) -> Node:
-    return pad(site, x, amounts, "constant", value)
+def beyond(i: int, n: int, mode: str) -> int:
+    """Which of n pixels stands at place i, before the first or behind the last."""
+    if mode == "replicate":
+        return min(max(i, 0), n - 1)
+    if mode == "circular":
+        return i % n
+    return n - 1 - abs(n - 1 - abs(i))  # reflect
 
 
-def zero_pad(site: Site, x: Node, amounts: Sequence[int]) -> Node:
+def zero_pad(site: Site, x: Node, amounts: Sequence[int], value: float = 0) -> Node:
+    if value:
+        raise Unsupported(f"padding with {value}", "pad with zeros")
     pairs = [(amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]
     if len(pairs) > len(x.shape):
         raise Unsupported("padding of the batch", BATCH_REMEDY)
@@ -96,10 +144,35 @@ def zero_pad(site: Site, x: Node, amounts: Sequence[int]) -> Node:
 
 
 def concatenate(site: Site, tensors: Sequence[object], dim: int = 0) -> Node:
+    """Constant zeros become padding: the shortcut that widens a ResNet, written with torch.cat."""
     nodes = [x for x in tensors if isinstance(x, Node)]
-    if len(nodes) != len(tensors):
-        raise Unsupported("a constant is joined to values", "pad with zeros instead")
-    return nodes[0] if len(nodes) == 1 else Concat(site.name, nodes, site.shape, axis(nodes[0], dim))
+    d = axis(nodes[0], dim)
+    parts: list[Node] = []
+    before = 0
+    for i, x in enumerate(tensors):
+        if isinstance(x, Tensor) and not x.any():
+            before += x.shape[d + 1]
+        elif isinstance(x, Node):
+            parts.append(padded(f"{site.name}.zeros{i}", x, d, before, 0))
+            before = 0
+        else:
+            raise Unsupported("a constant is joined to values", "pad with zeros instead")
+    parts[-1] = padded(f"{site.name}.zeros", parts[-1], d, 0, before)
+    return parts[0] if len(parts) == 1 else Concat(site.name, parts, site.shape, d)
+
+
+def padded(name: str, x: Node, d: int, before: int, after: int) -> Node:
+    """Zeros along dimension d."""
+    if not before and not after:
+        return x
+    amounts = [0] * (2 * len(x.shape))
+    amounts[2 * d : 2 * d + 2] = before, after
+    return Pad(name, [x], (*x.shape[:d], x.shape[d] + before + after, *x.shape[d + 1 :]), tuple(amounts))
+
+
+def zeros_like(site: Site, x: Node, *args: object, **kwargs: object) -> Tensor:
+    """zeros_like and new_zeros: constants, whatever the input."""
+    return torch.zeros(BATCH, *site.shape)
 
 
 def split(site: Site, x: Node, sizes: int | Sequence[int], dim: int = 0) -> tuple[Node, ...]:

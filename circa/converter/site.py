@@ -1,5 +1,6 @@
 """What a rule knows about the place it converts, and how it says that it cannot."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -8,7 +9,17 @@ from torch import Tensor
 
 from .graph import Linear, Node, Reshape, Scale
 
-__all__ = ["Site", "Unsupported", "broadcasts", "is_number", "per_channel", "reshaped", "scaled"]
+__all__ = [
+    "Site",
+    "Unsupported",
+    "broadcasts",
+    "is_number",
+    "over",
+    "per_channel",
+    "reshaped",
+    "scaled",
+    "without_batch",
+]
 
 Shape = tuple[int, ...]
 
@@ -32,6 +43,11 @@ class Site:
 
 def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def over(numbers: Sequence[int], rank: int) -> list[int]:
+    """One number an axis, as PyTorch takes them: one for all, or as many."""
+    return list(numbers) * rank if len(numbers) == 1 else list(numbers)
 
 
 def reshaped(name: str, x: Node, shape: Shape) -> Node:
@@ -64,9 +80,7 @@ def per_channel(name: str, x: Node, factor: Tensor, offset: Tensor) -> Node:
 
 def broadcasts(constant: Tensor | float, x: Node) -> Tensor:
     """A constant as one number per channel of x. Raises Unsupported where it varies within a channel."""
-    c = torch.as_tensor(constant, dtype=torch.float64)
-    if c.ndim == len(x.shape) + 1 and c.shape[0] == 1:
-        c = c[0]
+    c = without_batch(torch.as_tensor(constant, dtype=torch.float64), x)
     channels = x.shape[0]
     if c.ndim > len(x.shape):
         raise Unsupported(
@@ -77,3 +91,9 @@ def broadcasts(constant: Tensor | float, x: Node) -> Tensor:
     if not torch.equal(rows, rows[:, :1].expand_as(rows)):
         raise Unsupported("a constant differs from pixel to pixel", "use one number, or one per channel")
     return rows[:, 0].clone()
+
+
+def without_batch(constant: Tensor, x: Node) -> Tensor:
+    """A constant without its dimension for the batch, where it has one and all images agree."""
+    alike = constant.ndim == len(x.shape) + 1 and torch.equal(constant, constant[:1].expand_as(constant))
+    return constant[0] if alike else constant

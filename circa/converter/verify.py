@@ -33,6 +33,7 @@ from circa.simulate import exact, simulate
 
 from . import graph
 from .capture import BATCH
+from .evaluate import compute, evaluate, linear
 from .graph import Node
 from .scales import Scales
 
@@ -51,7 +52,7 @@ def check_network(exported: ExportedProgram, nodes: list[Node], calibration: Ten
     wanted = {node.traced: node for node in nodes if node.traced}
     ours: dict[Node, Tensor] = {}
     with torch.no_grad():
-        graph.evaluate(nodes, x, lambda node, value: ours.update({node: value}) if node.traced else None)
+        evaluate(nodes, x, lambda node, value: ours.update({node: value}) if node.traced else None)
         theirs = Recorder(exported, set(wanted)).values(x)
     for node in nodes:
         if not node.traced:
@@ -119,7 +120,7 @@ def check_program(model: ConvertedModel, place: dict[Node, int], scales: Scales,
             off = (values[i] - calibration.double()).abs() - 2.0 ** -(scales.frac_bits[node] + 1)
         else:
             operands = [values[place[x]] for x in node.inputs]
-            real = graph.compute(node, operands) * 2.0 ** (scales.frac_bits[node] - operations[i].frac_bits)
+            real = compute(node, operands) * 2.0 ** (scales.frac_bits[node] - operations[i].frac_bits)
             off = (values[i] - real).abs() - bound(node, operations[i], operands[0], scales)
         if not off.max().item() <= FLOAT64 * max(1.0, values[i].abs().max().item()):
             raise ConversionError(
@@ -134,7 +135,7 @@ def bound(node: Node, op: program.Operation, x: Tensor, scales: Scales) -> Tenso
         ones = replace(
             node, weight=torch.ones_like(node.weight[: node.groups]), bias=x.new_zeros(node.groups)
         )
-        read = graph.linear(ones, x.abs()).repeat_interleave(len(node.weight) // node.groups, 1)
+        read = linear(ones, x.abs()).repeat_interleave(len(node.weight) // node.groups, 1)
         read = read.reshape(len(x), *node.shape)
         return read * 2.0 ** -(scales.weight_bits[node] + 1) + unit / 2
     if isinstance(node, graph.Scale):

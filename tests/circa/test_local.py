@@ -10,7 +10,8 @@ from programs import Builder
 
 from circa.errors import ParameterError
 from circa.local import run_local
-from circa.program import Activate, Add, Concat, Operation, Pad, Pool, Reshape, Scale, Slice
+from circa.masks import Mask
+from circa.program import Activate, Add, Concat, Operation, Pad, Pool, Reshape, Scale, Select, Slice
 from circa.protocols.prg import Prg
 from circa.protocols.shares import PRIME31, RING32, Modulus, share
 
@@ -23,7 +24,7 @@ def cases(draw: st.DrawFn) -> tuple[Operation, tuple[int, int, int]]:
     """One local operation, and the shape (c, h, w) of its operands."""
     shape = (draw(small), draw(st.integers(3, 7)), draw(st.integers(3, 7)))
     b = Builder(shape, 3)
-    kind = draw(st.sampled_from([Pool, Pad, Slice, Reshape, Scale, Add, Concat]))
+    kind = draw(st.sampled_from([Pool, Pad, Slice, Reshape, Select, Scale, Add, Concat]))
     if kind is Pool:
         kernel = (draw(st.integers(1, shape[1])), draw(st.integers(1, shape[2])))
         padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
@@ -36,6 +37,10 @@ def cases(draw: st.DrawFn) -> tuple[Operation, tuple[int, int, int]]:
         b.add(Slice, "op", 0, start=start, stop=stop, step=(draw(small), draw(small), draw(small)))
     elif kind is Reshape:
         b.add(Reshape, "op", 0, shape=(shape[0] * shape[1], shape[2]))
+    elif kind is Select:
+        some = np.random.default_rng(draw(st.integers(0, 9))).random(shape) < 0.5
+        some[0, 0, 0] = False
+        b.add(Select, "op", 0, mask=Mask.of(some, "zero"))
     elif kind is Scale:
         b.add(Scale, "op", 0, factor=draw(st.sampled_from([-1, 2, 1, -5, 1 << 30])))
     elif kind is Add:
@@ -59,6 +64,8 @@ def expected(op: Operation, xs: list[torch.Tensor]) -> torch.Tensor:
             return xs[0][(slice(None), *index)]
         case Reshape():
             return xs[0].reshape(-1, *op.shape)
+        case Select():
+            return xs[0] * torch.from_numpy(op.mask.kept(op.shape))
         case Scale():
             return xs[0] * op.factor
         case Add():

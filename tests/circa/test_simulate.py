@@ -81,7 +81,7 @@ def test_exact_is_the_fixed_point_network() -> None:
     value = torch.round(x * 256).long()
     short = torch.nn.functional.pad(value, (0, 0, 0, 0, 1, 1)) * 2
     y = torch.nn.functional.conv2d(value, w["conv1.weight"], w["conv1.bias"], padding=1).clamp(min=0) >> 7
-    y = torch.cat([2 * y - short] * 2, 1)
+    y = torch.cat([2 * y - short] * 2, 1) * (torch.arange(288).view(8, 6, 6) % 5 > 0)
     y = torch.nn.functional.pad(y, (0, 1, 0, 1))
     y = (
         torch.nn.functional.conv2d(y, w["conv2.weight"], w["conv2.bias"], stride=2, groups=2).clamp(min=0)
@@ -148,7 +148,7 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
         for op in model.program.activations
     }
     want, want_exact = model(x, shares), model(x, stochastic=False)
-    monkeypatch.setattr("circa.simulate.LIVE_BYTES", 4 * 1100)
+    monkeypatch.setattr("circa.simulate.LIVE_BYTES", 4 * 1700)
     assert 1 < chunk_size(model.program) < 7
     assert torch.equal(model(x, shares), want)
     assert torch.equal(model(x, stochastic=False), want_exact)

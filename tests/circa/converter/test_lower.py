@@ -36,6 +36,9 @@ OPERATIONS = {
     "hardtanh": (nn.Hardtanh(), IMAGE),
     "hardtanh, bounds": (nn.Hardtanh(-0.25, 0.75), IMAGE),
     "clamp, bounds": (Function(lambda x: torch.clamp(x, 0.0, 0.5)), IMAGE),
+    "clamp, above alone": (Function(lambda x: x.clamp(max=0.3)), IMAGE),
+    "clamp of a relu": (Function(lambda x: torch.clamp_max(F.relu(x), 0.3)), IMAGE),
+    "hard sigmoid": (nn.Hardsigmoid(), IMAGE),
     "leaky relu": (nn.LeakyReLU(0.2), IMAGE),
     "leaky relu, functional": (Function(lambda x: F.leaky_relu(x)), IMAGE),
     "leaky relu without a slope": (nn.LeakyReLU(0.0), IMAGE),
@@ -47,6 +50,17 @@ OPERATIONS = {
     "average pooling of rows": (nn.AvgPool1d(3, 2), (4, 9)),
     "adaptive average pooling": (nn.AdaptiveAvgPool2d((3, 2)), IMAGE),
     "global average pooling": (nn.AdaptiveAvgPool2d(1), IMAGE),
+    "adaptive average pooling, windows of two sizes": (nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
+    "adaptive average pooling, more than there are": (nn.AdaptiveAvgPool2d((7, 16)), IMAGE),
+    "adaptive average pooling of rows": (nn.AdaptiveAvgPool1d(4), (4, 9)),
+    "average pooling, ceil mode": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), IMAGE),
+    "average pooling, pixels alone": (nn.AvgPool2d(3, 1, 1, count_include_pad=False), IMAGE),
+    "average pooling, pixels alone, ceil mode": (nn.AvgPool2d(3, 2, 1, True, count_include_pad=False), IMAGE),
+    "average pooling of rows, ceil mode": (nn.AvgPool1d(2, ceil_mode=True), (4, 9)),
+    "mean over channels": (Function(lambda x: x.mean(1)), IMAGE),
+    "mean over everything": (Function(lambda x: x.mean((1, 2, 3), keepdim=True)), IMAGE),
+    "mean over features": (Function(lambda x: x.mean(1, keepdim=True)), (7,)),
+    "sum over channels and rows": (Function(lambda x: x.sum((1, 2))), IMAGE),
     "mean": (Function(lambda x: x.mean((2, 3))), IMAGE),
     "mean over columns": (Function(lambda x: x.mean(-1, keepdim=True)), IMAGE),
     "sum": (Function(lambda x: x.sum((2, 3))), IMAGE),
@@ -54,6 +68,11 @@ OPERATIONS = {
     "max pooling, overlapping": (nn.MaxPool2d(3, 2, 1), IMAGE),
     "max pooling, functional": (Function(lambda x: F.max_pool2d(F.relu(x), (2, 3), (1, 2))), IMAGE),
     "max pooling of rows": (nn.MaxPool1d(3), (4, 9)),
+    "max pooling, ceil mode": (nn.MaxPool2d(3, (2, 3), ceil_mode=True), IMAGE),
+    "max pooling, ceil mode and padding": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), IMAGE),
+    "adaptive max pooling": (nn.AdaptiveMaxPool2d((4, 3)), IMAGE),
+    "global max pooling": (nn.AdaptiveMaxPool2d(1), IMAGE),
+    "largest pixel": (Function(lambda x: x.amax((2, 3))), IMAGE),
     "flatten": (nn.Flatten(), IMAGE),
     "view": (Function(lambda x: x.view(x.size(0), -1)), IMAGE),
     "reshape": (Function(lambda x: x.reshape(-1, 8, 6, 4)), IMAGE),
@@ -67,13 +86,26 @@ OPERATIONS = {
     "select": (Function(lambda x: x[:, -1]), IMAGE),
     "zero pad": (nn.ZeroPad2d((1, 0, 2, 3)), IMAGE),
     "pad channels": (Function(lambda x: F.pad(x, (0, 0, 0, 0, 1, 2))), IMAGE),
+    "reflection": (nn.ReflectionPad2d((1, 2, 0, 3)), IMAGE),
+    "replication": (nn.ReplicationPad2d((1, 2, 0, 3)), IMAGE),
+    "circular": (nn.CircularPad2d((1, 2, 0, 3)), IMAGE),
+    "conv2d, reflection": (nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect"), IMAGE),
+    "tensorflow's same": (Function(lambda x, m: m.c(F.pad(x, (0, 1, 0, 1))), c=nn.Conv2d(4, 2, 3, 2)), IMAGE),
     "crop": (Function(lambda x: F.pad(x, (-1, 2, 0, -2))), IMAGE),
     "cat": (Function(lambda x: torch.cat([x, -x, x[:, :1]], 1)), IMAGE),
+    "cat with zeros": (Function(lambda x: torch.cat([x, torch.zeros_like(x)], 1)), IMAGE),
+    "cat with zeros around": (
+        Function(lambda x: torch.cat([x.new_zeros(len(x), 4, 1, 8), x, x, torch.zeros(len(x), 4, 2, 8)], 2)),
+        IMAGE,
+    ),
+    "cat with nothing": (Function(lambda x: torch.cat([x, x.mul(0)], 1)), IMAGE),
     "chunk": (Function(lambda x: x.chunk(2, 1)[0] - x.chunk(2, 1)[1]), IMAGE),
     "split": (Function(lambda x: torch.cat(x.split([1, 3], 1)[::-1], 1)), IMAGE),
     "add": (Function(lambda x, m: m.a(x) + x, a=nn.Conv2d(4, 4, 1)), IMAGE),
     "add in place": (Function(lambda x, m: m.a(x).add_(x).relu_(), a=nn.Conv2d(4, 4, 1)), IMAGE),
     "add with alpha": (Function(lambda x: torch.add(x, F.relu(x), alpha=0.3)), IMAGE),
+    "add, broadcast": (Function(lambda x: x + x.mean((2, 3), keepdim=True)), IMAGE),
+    "expand": (Function(lambda x: x[:, :1].expand_as(x) - x), IMAGE),
     "subtract": (Function(lambda x: F.relu(x) - x), IMAGE),
     "constants": (Function(lambda x: 1 - (2 * x + 0.5) / 3), IMAGE),
     "constant per channel": (Function(lambda x: x * torch.arange(1.0, 5.0).view(4, 1, 1)), IMAGE),
@@ -119,6 +151,13 @@ def test_nodes_have_module_paths_or_the_function_s_name():
     names = [node.name for node in nodes]
     assert names[:7] == ["input", "0.conv", "0.relu", "0.add", "0.relu_2", "0.relu_3", "0.add_2"]
     assert len(set(names)) == len(names)
+
+
+def test_a_change_to_float32_is_nothing():
+    assert kinds(network(Function(lambda x: F.relu(x.float().to(torch.float32))), torch.randn(2, 3))) == [
+        "Source",
+        "Activate",
+    ]
 
 
 def test_a_shared_layer_is_used_twice():

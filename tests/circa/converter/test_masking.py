@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from circa import convert
 from circa.converter.graph import Activate
-from circa.errors import ConversionError, ParameterError
+from circa.errors import ParameterError
 
 IMAGES = torch.randn(24, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 MASK = torch.rand(4, 6, 6, generator=torch.Generator().manual_seed(1)) < 0.3
@@ -35,6 +35,8 @@ FORMS = {
     "zero, bool": (lambda m, y, z: y * m, MASK, "zero"),
     "zero, with a batch dimension": (lambda m, y, z: m * y, SOME[None], "zero"),
     "zero, where": (lambda m, y, z: torch.where(m, y, 0.0), MASK, "zero"),
+    "zero, masked_fill": (lambda m, y, z: y.masked_fill(~m, 0.0), MASK, "zero"),
+    "zero, before the activation": (lambda m, y, z: F.relu(m * z), SOME, "zero"),
     "identity": (lambda m, y, z: m * y + (1 - m) * z, SOME, "identity"),
     "identity, the other way round": (lambda m, y, z: (1 - m) * z + y * m, SOME, "identity"),
     "identity, where": (lambda m, y, z: torch.where(m, y, z), MASK, "identity"),
@@ -130,12 +132,27 @@ def test_masks_by_name_that_are_refused(name):
         convert(Masked(lambda m, y, z: y), IMAGES, **options)
 
 
-@pytest.mark.parametrize("model", [
-    Masked(lambda m, y, z: m * z),
-    Masked(lambda m, y, z: m * y + y),
-    Masked(lambda m, y, z: m * y + (1 - m) * F.relu(-y)),
-    Function(lambda x: x * torch.ones(3, 6, 6).tril()),
-])  # fmt: skip
-def test_masks_on_something_else(model):
-    with pytest.raises(ConversionError, match=r"something else than an activation: .*mul"):
-        convert(model, IMAGES)
+ELSEWHERE = {
+    "a linear layer": (Masked(lambda m, y, z: m * z), 0),
+    "an activation that is read twice": (Masked(lambda m, y, z: m * y + y), 144),
+    "two activations": (Masked(lambda m, y, z: m * y + (1 - m) * F.relu(-z)), 144),
+    "a slope below zero": (Masked(lambda m, y, z: m * F.leaky_relu(z, 0.1) + (1 - m) * z), 144),
+    "the input": (Function(lambda x: x * torch.ones(3, 6, 6).tril()), 0),
+    "AutoReP's quadratic": (
+        Masked(lambda m, y, z: m * y + (1 - m) * (0.3 * z * z + z / 2 + 0.1)),
+        int(MASK.sum()),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_masks_on_anything_are_local(name):
+    model, relus = ELSEWHERE[name]
+    nodes = network(model, IMAGES)
+    with torch.no_grad():
+        expected = model(IMAGES)
+    torch.testing.assert_close(run(nodes, IMAGES).float(), expected, rtol=1e-5, atol=1e-5)
+    converted = convert(model, IMAGES)
+    assert converted.program.relus == relus
+    off = (converted(IMAGES, stochastic=False) - expected).abs()
+    assert off.max() < 0.05 * expected.abs().max()
