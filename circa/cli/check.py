@@ -38,7 +38,7 @@ def check(
             shape = tuple(int(part) for part in input_shape.split(","))
         except ValueError:
             raise ParameterError(f"--input-shape takes numbers, e.g. 3,32,32, got '{input_shape}'") from None
-        network = inference_copy(load_model(model, weights))
+        network = inference_copy(load_model(model, weights, trained=False))
         x = torch.rand(4, *shape)
         try:
             try_out(network, x)

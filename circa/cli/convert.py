@@ -9,7 +9,7 @@ import typer
 
 from circa.errors import ParameterError
 
-from .console import Json, emit, out, reporting, track
+from .console import Json, emit, err, out, reporting, track
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,8 +88,11 @@ def convert(
         out.print(f"next: circa serve {output}", style="dim")
 
 
-def load_model(spec: str, weights: Path | None) -> "nn.Module":
-    """The network that `spec` names, with the state dict of `weights` if given."""
+def load_model(spec: str, weights: Path | None, trained: bool = True) -> "nn.Module":
+    """The network that `spec` names, with the state dict of `weights` if given.
+
+    trained: say so where one of circa's own networks would be used with random weights.
+    """
     import torch
 
     import circa.models
@@ -109,12 +112,40 @@ def load_model(spec: str, weights: Path | None) -> "nn.Module":
         raise ParameterError(
             f"'{spec}' is neither module:callable nor one of {', '.join(circa.models.__all__)}"
         )
-    network = builder if isinstance(builder, torch.nn.Module) else builder()
+    try:
+        network = builder if isinstance(builder, torch.nn.Module) else builder()
+    except Exception as error:  # whatever the user's code raises
+        raise ParameterError(f"{spec} fails: {type(error).__name__}: {error}") from error
     if not isinstance(network, torch.nn.Module):
         raise ParameterError(f"{spec} gives a {type(network).__name__}, not a torch.nn.Module")
     if weights is not None:
-        network.load_state_dict(_state(weights))
+        _load(network, _state(weights), f"{weights} does not fit {spec}")
+    elif trained and not attribute:
+        err.print(f"{spec} without --weights: its weights are random", style="yellow")
     return network.eval()
+
+
+def _load(network: "nn.Module", state: dict[str, Any], what: str) -> None:
+    """load_state_dict, with the first of each kind of difference instead of all."""
+    ours = network.state_dict()
+    shapes = [name for name in ours if name in state and tuple(state[name].shape) != tuple(ours[name].shape)]
+    differences = {
+        "lacks": [name for name in ours if name not in state],
+        "has unknown": [name for name in state if name not in ours],
+        "has another shape of": shapes,
+    }
+    # a checkpoint from before torch 0.4.1 counts no batches; torch itself lets it pass
+    differences["lacks"] = [n for n in differences["lacks"] if not n.endswith("num_batches_tracked")]
+    found = [
+        f"it {verb} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        for verb, names in differences.items()
+        if names
+    ]
+    if found:
+        raise ParameterError(
+            f"{what}: {'; '.join(found)}. Name the network that the checkpoint was trained as"
+        )
+    network.load_state_dict(state, strict=False)
 
 
 def _state(path: Path) -> dict[str, Any]:
@@ -130,6 +161,8 @@ def _state(path: Path) -> dict[str, Any]:
             return state
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         inner: dict[str, Any] = loaded.get("state_dict", loaded)
+        if all(name.startswith("module.") for name in inner):  # saved from nn.DataParallel
+            inner = {name.removeprefix("module."): tensor for name, tensor in inner.items()}
         return inner
     except Exception as error:
         raise ParameterError(f"{path} holds no state dict of tensors ({type(error).__name__})") from error

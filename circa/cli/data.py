@@ -25,15 +25,22 @@ def load_inputs(path: Path, mean: str, std: str) -> NDArray[np.floating[Any]]:
         raise InputError(
             f"{path.name}: uint8 images have the shape (count, height, width, channels), got {x.shape}"
         )
-    scaled = (x.astype(np.float32) / 255 - _numbers(mean, "--mean")) / _numbers(std, "--std")
+    means = _numbers(mean, "--mean", x.shape[3])
+    deviations = _numbers(std, "--std", x.shape[3])
+    if not (deviations > 0).all():
+        raise InputError(f"--std takes numbers above 0, got '{std}'")
+    scaled = (x.astype(np.float32) / 255 - means) / deviations
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def _numbers(text: str, option: str) -> NDArray[np.float32]:
+def _numbers(text: str, option: str, channels: int) -> NDArray[np.float32]:
     try:
-        return np.array([float(part) for part in text.split(",")], np.float32)
+        numbers = np.array([float(part) for part in text.split(",")], np.float32)
     except ValueError:
         raise InputError(f"{option} takes comma-separated numbers, got '{text}'") from None
+    if len(numbers) not in (1, channels) or not np.isfinite(numbers).all():
+        raise InputError(f"{option} takes one number, or one for each of {channels} channels, got '{text}'")
+    return numbers
 
 
 def _read(path: Path) -> NDArray[Any]:
@@ -46,7 +53,11 @@ def _read(path: Path) -> NDArray[Any]:
             tensors = load_file(path)
             return tensors["x"] if "x" in tensors else next(iter(tensors.values()))
         loaded = np.load(path, allow_pickle=False)
+        if path.suffix == ".npz" and "x" not in loaded:
+            raise InputError(f"{path.name} has no array x; it has: {', '.join(loaded) or 'nothing'}")
         array: NDArray[Any] = loaded["x"] if path.suffix == ".npz" else loaded
         return array
+    except InputError:
+        raise
     except (ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name} is not a .npy, .npz (with an array x) or .safetensors file") from error
