@@ -1,5 +1,6 @@
 """The server's half: `circa.serve("model.circa")`, or a `Server` inside a program of your own."""
 
+import errno
 import logging
 import os
 import socket
@@ -82,9 +83,10 @@ class Server:
             self._listener = socket.create_server((host, port))
         except OSError as error:
             self._workers.close()
-            raise ParameterError(
-                f"cannot listen at {host}:{port}: {error.strerror}; choose another port"
-            ) from error
+            taken = error.errno == errno.EADDRINUSE
+            remedy = "choose another port" if taken else "choose an address and port of this machine"
+            why = f"{'the port is in use' if taken else os.strerror(error.errno or 0)}; {remedy}"
+            raise ParameterError(f"cannot listen at {host}:{port}: {why}") from error
         self._stopping = False
         self._thread = threading.Thread(target=self._accept, name="circa-accept", daemon=True)
         self._thread.start()

@@ -52,11 +52,14 @@ def _read(path: Path) -> NDArray[Any]:
 
             tensors = load_file(path)
             return tensors["x"] if "x" in tensors else next(iter(tensors.values()))
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npz" and "x" not in loaded:
-            raise InputError(f"{path.name} has no array x; it has: {', '.join(loaded) or 'nothing'}")
-        array: NDArray[Any] = loaded["x"] if path.suffix == ".npz" else loaded
-        return array
+        loaded: Any = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if "x" not in loaded:
+                raise InputError(f"{path.name} has no array x; it has: {', '.join(loaded) or 'nothing'}")
+            array: NDArray[Any] = loaded["x"]
+            return array
     except InputError:
         raise
     except (ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile) as error:

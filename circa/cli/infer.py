@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from circa.errors import ParameterError
 from circa.protocols.channel import TIMEOUT
 
 from .console import Json, cost_table, emit, out, reporting, track
@@ -51,6 +52,8 @@ def infer(
 
         from .data import load_inputs
 
+        if output and not output.parent.is_dir():
+            raise ParameterError(f"there is no folder {output.parent} to write {output.name} to")
         x = load_inputs(inputs, mean, std)[:count]
         with (
             connect(address, timeout=timeout, expect=expect, network=network) as session,

@@ -73,10 +73,11 @@ def _labels(path: Path, required: bool) -> NDArray[np.int64] | None:
         return None
     try:
         loaded: Any = np.load(path, allow_pickle=False)
-        if path.suffix == ".npz":
-            if "y" not in loaded and not required:
-                return None
-            loaded = loaded["y"]
+        if not isinstance(loaded, np.ndarray):
+            with loaded:
+                if "y" not in loaded and not required:
+                    return None
+                loaded = loaded["y"]
     except (ValueError, KeyError, EOFError, OSError) as error:
         raise InputError(f"{path.name} holds no labels: an array y in a .npz file, or a .npy file") from error
     return np.asarray(loaded)
