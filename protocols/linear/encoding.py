@@ -1,6 +1,7 @@
 """Values to the polynomials of a plan and back. The layout is in `plan.py`."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,21 +46,30 @@ def encode_weights(plan: Plan, weights: NDArray[np.integer], output_block: int) 
     outputs = np.arange(made.start, made.stop)
     inputs = shape.in_channels // shape.groups
     first = outputs // (shape.out_channels // shape.groups) * inputs - read.start * plan.channels
-    dense = np.zeros((outputs.size, len(read) * plan.channels, *shape.kernel), np.int64)
+    dense = np.zeros((outputs.size, len(read) * plan.channels, *shape.kernel), weights.dtype)
     dense[np.arange(outputs.size)[:, None], first[:, None] + np.arange(inputs)] = weights[made]
-    dense = dense.reshape(outputs.size, len(read), plan.channels, *shape.kernel).swapaxes(0, 1)
+    dense = dense.reshape(outputs.size, len(read), -1).swapaxes(0, 1)
 
+    position, sign = _taps(plan, outputs.size)
+    polynomials = np.zeros((len(read), plan.parameters.degree), np.int64)
+    polynomials[:, position] = dense.reshape(len(read), -1) * sign
+    return polynomials
+
+
+@lru_cache(maxsize=64)
+def _taps(plan: Plan, outputs: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The coefficients of (output, channel, tap), flat, and their signs: x^-k = -x^(N-k).
+
+    Two taps may share a coefficient only where both never meet data: either value will do.
+    """
     rows, columns, pitch = plan.rows, plan.columns, plan.columns.pitch
-    m, c, i, j = np.ogrid[: outputs.size, : plan.channels, : shape.kernel[0], : shape.kernel[1]]
+    m, c, i, j = np.ogrid[:outputs, : plan.channels, : plan.shape.kernel[0], : plan.shape.kernel[1]]
     position = (
         m * (plan.channels * plan.area)
         + (rows.before * pitch + columns.before)
         - (c * plan.area + i * (rows.axis.dilation * pitch) + j * columns.axis.dilation)
-    )
-    polynomials = np.zeros((len(read), plan.parameters.degree), np.int64)
-    # x^-k = -x^(N-k). Two taps may share a coefficient only where both never meet data: either value will do.
-    polynomials[:, position % plan.parameters.degree] = np.where(position < 0, -dense, dense)
-    return polynomials
+    ).reshape(-1)
+    return position % plan.parameters.degree, np.where(position < 0, -1, 1)
 
 
 def place(

@@ -115,11 +115,11 @@ class Plan:
     channels: int
     outputs: int
 
-    @property
+    @cached_property
     def image_area(self) -> int:
         return self.rows.pitch * self.columns.pitch
 
-    @property
+    @cached_property
     def area(self) -> int:
         """A, one channel of all images of a polynomial."""
         return self.images * self.image_area
@@ -182,17 +182,26 @@ class Plan:
         )
 
     def positions(self, block: Block, output_block: int) -> NDArray[np.int64]:
-        """The coefficients of a response that carry those outputs, ordered (channel, image, row, column)."""
-        images, channels, rows, columns = (
-            np.arange(s.stop - s.start) for s in self.where(block, output_block)
+        """The coefficients of a response that carry those outputs, ordered (channel, image, row, column);
+        read-only."""
+        images, channels, rows, columns = (s.stop - s.start for s in self.where(block, output_block))
+        strides = (
+            self.channels * self.area,
+            self.image_area,
+            self.rows.axis.stride * self.columns.pitch,
+            self.columns.axis.stride,
         )
-        found: NDArray[np.int64] = (
-            channels[:, None, None, None] * (self.channels * self.area)
-            + images[:, None, None] * self.image_area
-            + rows[:, None] * (self.rows.axis.stride * self.columns.pitch)
-            + columns * self.columns.axis.stride
-        )
-        return found.reshape(-1)
+        return _positions((channels, images, rows, columns), strides)
+
+
+@lru_cache(maxsize=128)
+def _positions(sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[np.int64]:
+    """All sums of multiples of the strides below the sizes, flat; read-only."""
+    found = np.zeros(1, np.int64)
+    for size, stride in zip(sizes, strides, strict=True):
+        found = (found[:, None] + np.arange(size) * stride).reshape(-1)
+    found.setflags(write=False)
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -98,8 +98,6 @@ class Prepared:
     def encode(self, plan: Plan, output_block: int) -> WeightRow:
         """The same, prepared now."""
         polynomials = encode_weights(plan, self.weights, output_block)
-        return [
-            (block, self.backend.factor(polynomial))
-            for block, polynomial in zip(plan.read(output_block), polynomials, strict=True)
-            if polynomial.any()
-        ]
+        read = plan.read(output_block)
+        used = np.flatnonzero(polynomials.any(axis=1))
+        return [(read[i], self.backend.factor(polynomials[i])) for i in used.tolist()]
