@@ -126,19 +126,29 @@ def apply_masks(output: Node, masks: Mapping[str, Tensor], others: str) -> Node:
                 f"no activation {name!r} to mask: {', '.join(activations) or 'there are none'}"
             )
         node = activations[name]
-        try:
-            node.mask = torch.as_tensor(mask).expand(node.shape)
-        except RuntimeError:
-            shape = tuple(torch.as_tensor(mask).shape)
-            raise ParameterError(
-                f"{name}: a mask of shape {shape} for values of shape {node.shape}"
-            ) from None
-        if not bool(((node.mask == 0) | (node.mask == 1)).all()):
-            raise ParameterError(f"{name}: a mask holds zeros and ones")
-        node.mask, node.others, node.traced = node.mask.bool(), others, ""
+        node.mask, node.others, node.traced = zeros_and_ones(name, mask, node.shape), others, ""
         for after in nodes[nodes.index(node) :]:
             after.traced = ""  # the network is another one from here on
     return drop_trivial(output)
+
+
+def zeros_and_ones(name: str, mask: object, shape: tuple[int, ...]) -> Tensor:
+    """A user's mask as booleans of the activation's shape."""
+    try:
+        given = torch.as_tensor(mask)
+    except (TypeError, ValueError, RuntimeError):
+        raise ParameterError(
+            f"{name}: a mask is a tensor of zeros and ones, not a {type(mask).__name__}"
+        ) from None
+    try:
+        given = given.expand(shape)
+    except RuntimeError:
+        raise ParameterError(
+            f"{name}: a mask of shape {tuple(given.shape)} for values of shape {shape}"
+        ) from None
+    if not bool(((given == 0) | (given == 1)).all()):
+        raise ParameterError(f"{name}: a mask holds zeros and ones")
+    return given.bool()
 
 
 def drop_trivial(output: Node) -> Node:

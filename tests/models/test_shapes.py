@@ -1,5 +1,7 @@
 """Constructors, output shapes, state_dict names and ReLU counts."""
 
+import itertools
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -59,11 +61,73 @@ def test_parameter_counts_are_those_of_torchvision(make, parameters):
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-def test_torchvision_names():
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def norm(name: str) -> list[str]:
+    return [f"{name}.{part}" for part in NORM]
+
+
+def torchvision_resnet(blocks: tuple[int, ...], convolutions: int, first_is_wider: bool) -> list[str]:
+    """The names of a torchvision checkpoint, in its order."""
+    names = ["conv1.weight", *norm("bn1")]
+    for stage, count in enumerate(blocks, 1):
+        for block in range(count):
+            path = f"layer{stage}.{block}"
+            for i in range(1, convolutions + 1):
+                names += [f"{path}.conv{i}.weight", *norm(f"{path}.bn{i}")]
+            if block == 0 and (stage > 1 or first_is_wider):
+                names += [f"{path}.downsample.0.weight", *norm(f"{path}.downsample.1")]
+    return [*names, "fc.weight", "fc.bias"]
+
+
+@pytest.mark.parametrize(("make", "blocks", "convolutions"), [
+    (models.resnet18, (2, 2, 2, 2), 2),
+    (models.resnet34, (3, 4, 6, 3), 2),
+    (models.resnet50, (3, 4, 6, 3), 3),
+])  # fmt: skip
+def test_resnets_have_torchvision_s_names(make, blocks, convolutions):
     with torch.device("meta"):
-        resnet, vgg = models.resnet50().state_dict(), models.vgg16().state_dict()
-    assert {"layer1.0.downsample.0.weight", "layer4.2.conv3.weight", "fc.bias"} <= set(resnet)
-    assert {"features.28.weight", "classifier.0.weight", "classifier.6.bias"} <= set(vgg)
+        names = list(make().state_dict())
+    assert names == torchvision_resnet(blocks, convolutions, first_is_wider=convolutions == 3)
+
+
+@pytest.mark.parametrize(("batch_norm", "features"), [
+    (False, (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+    (True, (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)),
+])  # fmt: skip
+def test_vgg16_has_torchvision_s_names(batch_norm, features):
+    with torch.device("meta"):
+        names = list(models.vgg16(batch_norm=batch_norm).state_dict())
+    expected = []
+    for i in features:
+        expected += [f"features.{i}.weight", f"features.{i}.bias"]
+        expected += norm(f"features.{i + 1}") if batch_norm else []
+    assert names == expected + [f"classifier.{i}.{part}" for i in (0, 3, 6) for part in ("weight", "bias")]
+
+
+@pytest.mark.parametrize(
+    ("make", "blocks"), [(models.resnet20, 3), (models.resnet32, 5), (models.resnet44, 7)]
+)
+def test_cifar_resnets_have_akamaster_s_names(make, blocks):
+    expected = ["conv1.weight", *norm("bn1")]
+    for stage, block in itertools.product((1, 2, 3), range(blocks)):
+        for i in (1, 2):
+            expected += [f"layer{stage}.{block}.conv{i}.weight", *norm(f"layer{stage}.{block}.bn{i}")]
+    assert list(make().state_dict()) == [*expected, "linear.weight", "linear.bias"]
+
+
+def weights_and_biases(*names: str) -> list[str]:
+    return [f"{name}.{part}" for name in names for part in ("weight", "bias")]
+
+
+@pytest.mark.parametrize(("make", "names"), [
+    (models.MiniONN, [*(f"conv{i}" for i in range(7)), "fc"]),
+    (models.LeNet, ["conv1", "conv2", "fc1", "fc2", "fc3"]),
+    (models.MLP, ["layers.0", "layers.2", "layers.4"]),
+])  # fmt: skip
+def test_small_networks_have_plain_names(make, names):
+    assert list(make().state_dict()) == weights_and_biases(*names)
 
 
 @pytest.mark.parametrize(("model", "shape"), [

@@ -120,6 +120,10 @@ def test_masks_by_name_that_keep_all_or_nothing():
 REFUSED = {
     "another layer's name": ({"masks": {"relu7": SOME}}, "no activation 'relu7' to mask: relu"),
     "shape": ({"masks": {"relu": torch.ones(3, 6, 6)}}, r"relu: a mask of shape \(3, 6, 6\)"),
+    "a batch dimension": ({"masks": {"relu": SOME[None]}}, r"relu: a mask of shape \(1, 4, 6, 6\)"),
+    "a word": ({"masks": {"relu": "all"}}, "relu: a mask is a tensor of zeros and ones, not a str"),
+    "NaN": ({"masks": {"relu": SOME * torch.nan}}, "relu: a mask holds zeros and ones"),
+    "complex": ({"masks": {"relu": SOME + 1j}}, "relu: a mask holds zeros and ones"),
     "values": ({"masks": {"relu": SOME / 2}}, "relu: a mask holds zeros and ones"),
     "others": ({"masks": {"relu": SOME}, "others": "one"}, "'one'"),
 }  # fmt: skip

@@ -1,55 +1,74 @@
-"""What the converter builds runs privately, bit for bit as the simulation says: every kind of operation in
-one network.
+"""What the converter builds runs privately, bit for bit as the simulation says, at the cost that the estimate
+names: networks of many families, and every kind of operation in one.
 """
 
 import pytest
 import torch
-import torch.nn.functional as F
 from networks import settle
-from torch import nn
+from zoo import FAMILIES, Everything
 
 import circa
-
-IMAGES = torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-class Everything(nn.Module):
-    """Knots, a slope, a maximum, two masks, rescales, shortcuts, a concat: 8x8 images in, five logits out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU())
-        self.a = nn.Conv2d(4, 4, 3, padding=1)
-        self.b = nn.Conv2d(4, 6, 3, 2, 1)
-        self.down = nn.Conv2d(4, 6, 1, 2, bias=False)
-        self.depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6)
-        self.after = nn.BatchNorm2d(6)
-        self.head = nn.Linear(12, 5)
-        generator = torch.Generator().manual_seed(1)
-        self.register_buffer("zero", (torch.rand(4, 8, 8, generator=generator) < 0.5).float())
-        self.register_buffer("identity", (torch.rand(6, 4, 4, generator=generator) < 0.5).float())
-
-    def forward(self, x):
-        x = self.stem(x) * self.zero
-        x = F.relu6(self.a(x) + x)
-        z = self.b(x) + self.down(x)
-        x = self.identity * F.relu(z) + (1 - self.identity) * z
-        x = self.after(F.leaky_relu(F.hardtanh(self.depthwise(x)), 0.1))
-        x = torch.cat([F.max_pool2d(x, 2), 0.3 * F.avg_pool2d(x, 3, 2, 1)], 1)
-        return self.head(F.pad(x, (0, 1, 1, 0))[:, :, ::2].mean((2, 3)))
+from circa.client import Session
+from circa.estimate import estimate
+from circa.program import Operation, Reshape
+from circa.protocols.relu import NAMES
 
 
-@pytest.mark.parametrize("relu", ["table", "circa"])
-def test_private_inference_is_the_simulation(relu):
-    torch.manual_seed(3)
-    model = settle(Everything())
-    converted = circa.convert(model, IMAGES, relu=relu)
-    x = IMAGES[:2]
+def images(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.randn(24, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def check_private(converted: circa.ConvertedModel, x: torch.Tensor) -> torch.Tensor:
+    """The private result, after checking it and its cost."""
     with circa.Server(converted, port=0) as server, circa.connect(server.address, keep_shares=True) as client:
-        client.prepare(2)
+        client.prepare(len(x))
         private = client.infer(x)
-        shares = client.last_shares
-    assert torch.equal(private, converted(x, client_shares=shares))
+        assert torch.equal(private, converted(x, client_shares=client.last_shares))
+        check_cost(client, converted, len(x))
+    return private
+
+
+def check_cost(client: Session, converted: circa.ConvertedModel, count: int) -> None:
+    """Bytes and rounds of every layer and phase."""
+    predicted = {(row.layer, row.phase): row for row in estimate(converted.program, count, client.ot_k).rows}
+    measured = client.report.rows
+    assert predicted.keys() == measured.keys()
+    for key, row in measured.items():
+        expected = predicted[key]
+        assert (row.bytes_sent, row.bytes_received, row.rounds) == (
+            expected.bytes_sent, expected.bytes_received, expected.rounds
+        ), key  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_of_networks(name):
+    make, shape = FAMILIES[name]
+    torch.manual_seed(3)
+    model, x = make().eval(), images(shape)
     with torch.no_grad():
-        expected = model(IMAGES)
-    assert (private - expected[:2]).abs().max() < 0.5 * expected.std()
+        model(x[:1])
+        expected = settle(model)(x)
+    private = check_private(circa.convert(model, x, bits=8), x[:1])
+    assert (private - expected[:1]).abs().max() < 0.5 * expected.std()
+
+
+@pytest.fixture(scope="module")
+def everything():
+    torch.manual_seed(3)
+    return settle(Everything())
+
+
+@pytest.mark.parametrize("relu", [name for name in NAMES if name != "rescale"])
+def test_every_kind_of_operation_with_every_protocol(everything, relu):
+    x = images((3, 8, 8))
+    converted = circa.convert(everything, x, relu=relu)
+    kinds = {type(op) for op in converted.program.operations}
+    assert kinds == set(Operation.__subclasses__()) - {Reshape}
+    activations = converted.program.activations
+    assert {len(op.knots) for op in activations} == {0, 1, 2}
+    assert {op.mask.others for op in activations if op.mask} == {"zero", "identity"}
+    assert any(op.square for op in activations)
+    assert {op.geometry.groups for op in converted.program.linear} >= {1, 2, 6}
+    with torch.no_grad():
+        expected = everything(x)
+    assert (check_private(converted, x[:2]) - expected[:2]).abs().max() < 0.5 * expected.std()
