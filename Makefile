@@ -16,7 +16,7 @@ demo: install  ## private inference on handwritten digits, two processes
 test: install lint  ## ruff, mypy --strict on the installed package, pytest
 	$(BIN)/pytest
 
-test-slow: install  ## the tests marked slow: builds, sanitizers, long statistics
+test-slow: install $(VENV)/.ray  ## the tests marked slow: builds, sanitizers, a Ray cluster, long statistics
 	$(BIN)/pytest -m slow
 
 test-numpy: install  ## the protocols' tests once more, without the native kernels
@@ -34,6 +34,10 @@ $(VENV)/.dependencies: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt scikit-build-core nanobind cmake ninja
 	$(PIP) install -c constraints.txt --no-build-isolation '.[test]'
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.dependencies
+	$(PIP) install -c constraints.txt ray || echo "Ray could not be installed: its tests will be skipped"
 	touch $@
 
 # A normal install, as a user has it: the package alone again when a source changed.

@@ -106,6 +106,11 @@ class Server:
         """Images in stock or in the making, of all clients."""
         return self._ledger.images
 
+    @property
+    def workers(self) -> str:
+        """What computes the linear layers of the offline phase, in words."""
+        return str(self._workers)
+
     def wait(self) -> None:
         """Block until `close` is called (from another thread or a signal handler)."""
         self._thread.join()
@@ -200,11 +205,17 @@ class Server:
 
 
 def serve(
-    model: "ConvertedModel | str | os.PathLike[str]", host: str = "127.0.0.1", port: int = DEFAULT_PORT
+    model: "ConvertedModel | str | os.PathLike[str]",
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    workers: int | None = None,
+    memory: int = MEMORY,
+    ray: str | None = None,
 ) -> None:
-    """Serve a converted model until interrupted (Ctrl-C)."""
-    with Server(model, host, port) as server:
-        log.info("serving model %s at %s", server.model_hash[:16], server.address)
+    """Serve a converted model until interrupted (Ctrl-C); arguments as in `Server`."""
+    with Server(model, host, port, workers=workers, memory=memory, ray=ray) as server:
+        log.info("serving model %s at %s, %s", server.model_hash[:16], server.address, server.workers)
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -25,7 +25,7 @@ __all__ = ["client", "server"]
 Progress = Callable[[str, int, int], None]
 
 
-def server(path: str) -> None:
+def server(path: str, threads: int) -> None:
     """Serve the file; `weights_seconds` is what preparing the weights took, once for all clients."""
     from circa.model import ConvertedModel
     from circa.server import Server
@@ -38,7 +38,7 @@ def server(path: str) -> None:
 
     model = ConvertedModel.load(path)
     start = time.perf_counter()
-    with Server(model, port=0, new_report=new_report) as running:
+    with Server(model, port=0, new_report=new_report, workers=threads) as running:
         _say({"address": running.address, "weights_seconds": time.perf_counter() - start})
         sys.stdin.read()
     _say({"reports": [_report(report) for report in reports]})
@@ -101,7 +101,7 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     try:
         if role == "server":
-            server(*path)
+            server(path[0], int(threads))
             return
         wanted = json.loads(sys.stdin.readline())
         _say(client(**wanted, progress=lambda *step: _say({"progress": step})))

@@ -15,6 +15,8 @@ from .console import Json, emit, err, reporting
 
 __all__ = ["serve"]
 
+MEMORY_MB = 1024.0
+
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A .circa file, made by `circa convert`.")],
@@ -29,7 +31,32 @@ def serve(
     ] = TIMEOUT,
     sessions: Annotated[int, typer.Option(min=1, help="Clients served at one time.")] = 8,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="For linear layers; default: half the cores.")
+        int | None, typer.Option(min=1, help="For linear layers online; default: half the cores.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Offline work at one time, of all clients together: threads with the native kernels"
+            " (default: one a core), else processes (default: none, each client's own thread works).",
+        ),
+    ] = None,
+    memory: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="MB of weights that are kept ready for the offline phase; `circa estimate` says how many all"
+            " take. What does not fit is made ready again each time. Processes and Ray workers divide it.",
+        ),
+    ] = MEMORY_MB,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster, host:port of its head (pip install 'circa\\[ray]'). Its machines see"
+            " the weights: they must be as trusted as this one. --workers counts all of them then; default:"
+            " its cores.",
+        ),
     ] = None,
     stock_images: Annotated[
         int, typer.Option(min=1, help="Images for which one client address may have material in stock here.")
@@ -55,13 +82,22 @@ def serve(
         logging.basicConfig(
             level=logging.WARNING if as_json else logging.INFO, format="%(asctime)s  %(message)s"
         )
-        limit = Limit(stock_images, round(stock_memory * 1e6))
-        with Server(model, host, port, timeout=timeout, max_sessions=sessions, stock_limit=limit) as server:
+        with Server(
+            model,
+            host,
+            port,
+            timeout=timeout,
+            max_sessions=sessions,
+            stock_limit=Limit(stock_images, round(stock_memory * 1e6)),
+            workers=workers,
+            memory=round(memory * 1e6),
+            ray=ray,
+        ) as server:
             if as_json:
-                emit({"address": server.address, "model_hash": server.model_hash})
+                emit({"address": server.address, "model_hash": server.model_hash, "workers": server.workers})
             else:
                 err.print(f"Serving [bold]{model.name}[/] at [bold]{server.address}[/]  (Ctrl-C stops)")
-                err.print(f"model hash {server.model_hash}", highlight=False)
+                err.print(f"model hash {server.model_hash}; {server.workers}", highlight=False)
             signal.signal(signal.SIGTERM, lambda *_: server.close())
             try:
                 server.wait()

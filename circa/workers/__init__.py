@@ -24,7 +24,7 @@ from .pools import InProcess, Lanes, Pool, Threads
 
 __all__ = ["MEMORY", "InProcess", "Lanes", "Pool", "Threads", "prepare", "start"]
 
-MEMORY = 1 << 30  # bytes of prepared weights, of all workers together
+MEMORY = 1024 * 10**6  # bytes of prepared weights, of all workers together
 
 
 def prepare(

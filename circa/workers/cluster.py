@@ -7,6 +7,7 @@ its own workers only. Nothing that a client sent is unpickled: messages travel a
 """
 
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from circa.errors import CircaError, ParameterError
 from circa.protocols.linear.weights import Prepared
+from circa.transport import parse_address
 
 from . import remote
 from .pools import Lanes
@@ -21,6 +23,9 @@ from .pools import Lanes
 __all__ = ["Cluster", "actors"]
 
 T = TypeVar("T")
+
+PORT = 6379  # Ray's default
+PATIENCE = 10.0  # seconds
 
 
 def actors(prepared: Mapping[str, Prepared], count: int | None, memory: int, address: str) -> "Cluster":
@@ -32,18 +37,21 @@ def actors(prepared: Mapping[str, Prepared], count: int | None, memory: int, add
         import ray
     except ImportError:
         raise ParameterError("--ray needs Ray: pip install 'circa[ray]', on every machine") from None
+    host, port = parse_address(address, PORT)
     ours = not ray.is_initialized()
     try:
+        socket.create_connection((host, port), PATIENCE).close()  # Ray alone would try for minutes
         if ours:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+            ray.init(f"{host}:{port}", log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
         raise ParameterError(
-            f"no Ray cluster answers at {address} ({type(error).__name__}): start one with `ray start --head`"
+            f"no Ray cluster answers at {host}:{port} ({type(error).__name__}): start one with `ray start"
+            " --head`, and give the address that it prints"
         ) from error
     count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
     layers = ray.put(remote.travelling(prepared))
     try:
-        return Cluster(count, lambda: _Actor(layers, memory // count), ours)
+        return Cluster(count, lambda i: _Actor(layers, memory // count, i), ours)
     except BaseException:
         if ours:
             ray.shutdown()
@@ -53,10 +61,13 @@ def actors(prepared: Mapping[str, Prepared], count: int | None, memory: int, add
 class Cluster(Lanes):
     """One lane an actor; ends the connection that it opened."""
 
-    def __init__(self, count: int, new: Callable[[], Executor], ours: bool):
+    def __init__(self, count: int, new: Callable[[int], Executor], ours: bool):
         self._ours = ours
         super().__init__(
-            count, new, "Ray actor", "is the same version of circa installed on every machine of the cluster?"
+            count,
+            new,
+            "Ray actors",
+            "is the same version of circa installed on every machine?",
         )
 
     def close(self) -> None:
@@ -81,14 +92,23 @@ class _Station:
 class _Actor(Executor):
     """One actor as an executor, broken once a call was lost.
 
-    It claims no core: after a machine is lost, its workers must find a place on those that are left.
+    Workers go round the cores of the cluster, but claim none: after a machine is lost, its workers must find
+    a place on those that are left.
     """
 
-    def __init__(self, layers: Any, memory: int):
+    def __init__(self, layers: Any, memory: int, place: int):
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        cores = [
+            node["NodeID"]
+            for node in sorted(ray.nodes(), key=lambda node: str(node["NodeID"]))
+            if node["Alive"]
+            for _ in range(max(1, int(node["Resources"].get("CPU", 0))))
+        ]
+        where = NodeAffinitySchedulingStrategy(cores[place % len(cores)], soft=True)
         kind = ray.remote(_Station).options(
-            num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
+            num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=where
         )
         self._actor: Any = kind.remote(layers, memory)
         self._broken = False
@@ -120,5 +140,6 @@ class _Actor(Executor):
         import ray
 
         self._broken = True
-        with suppress(Exception):  # it may be gone, or the cluster
-            ray.kill(self._actor)
+        if ray.is_initialized():
+            with suppress(Exception):  # it may be gone, or the cluster
+                ray.kill(self._actor)

@@ -6,7 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from circa.errors import ParameterError, WorkerError
@@ -21,7 +23,7 @@ __all__ = ["InProcess", "Lanes", "Pool", "Threads"]
 log = logging.getLogger("circa.workers")
 
 Responses = list[bytes]
-START = 60.0  # seconds in which a worker must start
+START, STARTS = 60.0, 3  # seconds in which a worker must start, and how often one is tried
 _HELD = 8  # waves and keys whose requests a worker is taken to hold; it holds fewer of large ones
 
 
@@ -44,6 +46,9 @@ class Pool(Protocol):
 class InProcess(InThread):
     """No workers: each session's thread computes."""
 
+    def __str__(self) -> str:
+        return "each client's own thread works"
+
     def close(self) -> None:
         pass
 
@@ -57,6 +62,9 @@ class Threads:
         self.count, self._worker = count, worker
         self._executor = ThreadPoolExecutor(count, "circa-worker")
 
+    def __str__(self) -> str:
+        return f"{self.count} workers (threads)"
+
     def submit(self, lane: int, task: Task) -> "Future[Responses]":
         return _submitted(self._executor, self._worker.run, task)
 
@@ -67,14 +75,17 @@ class Threads:
 class Lanes:
     """Workers with memories of their own, each behind an executor of one; a broken one is replaced."""
 
-    def __init__(self, count: int, new: Callable[[], Executor], what: str, remedy: str):
+    def __init__(self, count: int, new: Callable[[int], Executor], kind: str, remedy: str):
         self.count = self.lanes = count
-        self._lanes = [_Lane(new, f"{what} {i + 1} of {count}") for i in range(count)]
+        self._kind = kind
+        self._lanes = [_Lane(partial(new, i), f"worker {i + 1} of {count} ({kind})") for i in range(count)]
         try:
             self.processes = [lane.ready.result(START) for lane in self._lanes]
         except Exception as error:
             self.close()
-            raise ParameterError(f"no {what} could start ({type(error).__name__}): {remedy}") from error
+            raise ParameterError(
+                f"no workers ({kind}) could start, {type(error).__name__}: {remedy}"
+            ) from error
 
     @classmethod
     def of_processes(cls, prepared: Mapping[str, Prepared], count: int, memory: int) -> "Lanes":
@@ -83,10 +94,13 @@ class Lanes:
         arguments = (remote.travelling(prepared), memory // count)
         return cls(
             count,
-            lambda: ProcessPoolExecutor(1, context, initializer=remote.start_child, initargs=arguments),
-            "worker process",
+            lambda _: ProcessPoolExecutor(1, context, initializer=remote.start_child, initargs=arguments),
+            "processes",
             'is memory left, and does the program that starts it keep behind `if __name__ == "__main__":`?',
         )
+
+    def __str__(self) -> str:
+        return f"{self.count} workers ({self._kind})"
 
     def submit(self, lane: int, task: Task) -> "Future[Responses]":
         return self._lanes[lane].submit(task)
@@ -115,10 +129,18 @@ class _Lane:
             future = self._submitted(task)
             if isinstance(future.exception() if future.done() else None, BrokenExecutor) and not self._closed:
                 log.warning("%s died: another one takes its place", self._name)
-                self._executor.shutdown(wait=False, cancel_futures=True)
-                self._start()
+                self._replace()
                 future = self._submitted(task)
         return future
+
+    def _replace(self) -> None:
+        """Wait for the new one: a machine that was lost may be offered again until the cluster knows."""
+        for _ in range(STARTS):
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._start()
+            with suppress(Exception):
+                self.ready.result(START)
+                return
 
     def _submitted(self, task: Task) -> "Future[Responses]":
         known = {task.wave.key, task.wave.name} <= self._held.keys() and task.attempt == 0

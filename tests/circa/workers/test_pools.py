@@ -22,6 +22,7 @@ from circa.program import Linear, Pool, Reshape
 from circa.protocols.linear import he
 from circa.protocols.linear.stream import Answers
 from circa.protocols.linear.tasks import Task, Wave, Worker
+from circa.protocols.linear.weights import Prepared
 from circa.protocols.prg import Prg
 from circa.protocols.shares import RING32
 from circa.workers.pools import InProcess, Lanes, Threads
@@ -126,7 +127,7 @@ def test_a_killed_process_is_replaced_and_its_tasks_done_again(processes, prepar
         responses = run(watched, prepared)
     again = [task for task in watched.tasks if task.attempt > 0]
     assert again
-    assert "worker process 2 of 2 died" in caplog.text
+    assert "worker 2 of 2 (processes) died" in caplog.text
     seeds = [seed for task in watched.tasks for seed in task.seeds]
     assert len(set(seeds)) == len(seeds) == responses + sum(len(task.seeds) for task in again)
     replacement = processes._lanes[1].ready.result(60)
@@ -148,7 +149,7 @@ def test_weights_divide_the_memory_and_what_does_not_fit_is_prepared_anew(prepar
     shares = []
     monkeypatch.setattr(workers.pools.Lanes, "__init__", lambda self, count, new, *texts: shares.append(new))
     Lanes.of_processes(prepared, 4, 1 << 20)
-    executor = shares[0]()
+    executor = shares[0](0)
     assert executor._initargs[1] == 1 << 18
     executor.shutdown()
     bounded = workers.prepare(PROGRAM, WEIGHTS, memory=1 << 17)
@@ -201,7 +202,7 @@ def test_what_is_started(prepared, monkeypatch):
     assert isinstance(workers.start(prepared, 1), InProcess)
     workers.start(prepared, 3, 1 << 20)
     assert started == [(prepared, 3, 1 << 20)]
-    monkeypatch.setattr(workers.Prepared, "backend", property(lambda self: Engine(parallel=True)))
+    monkeypatch.setattr(Prepared, "backend", property(lambda self: Engine(parallel=True)))
     for count, threads in ((None, 6), (2, 2)):
         pool = workers.start(prepared, count)
         assert isinstance(pool, Threads)
@@ -230,7 +231,7 @@ def test_a_script_without_a_guard_is_told(tmp_path, root):
     script.write_text(UNGUARDED.format(path=[str(root / "tests")]))
     command = [sys.executable, "-P", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert "refused: no worker process could start" in done.stdout
+    assert "refused: no workers (processes) could start" in done.stdout
     assert "__main__" in done.stdout
 
 
