@@ -67,6 +67,11 @@ struct Kernels {
                           size_t n);
   // ot/leaves.py, step (1) of the receiver: d and M from the packed choices r.
   void (*softspoken_recv)(const Forest& forest, const uint8_t* r, uint8_t* d, size_t width, uint8_t* M, size_t n);
+  // ot/one_of_n.py: the sums of `elements` elements from `first` on, [block][element], of keys [bit][count].
+  void (*one_of_n_send)(const uint8_t* K, size_t count, const uint8_t* delta, uint64_t tweak, size_t n, size_t first,
+                        uint8_t* out, size_t elements, size_t blocks);
+  void (*one_of_n_recv)(const uint8_t* M, size_t count, uint64_t tweak, size_t n, size_t first, uint8_t* out,
+                        size_t elements, size_t blocks);
   // garbling/halfgates.py.
   void (*garble)(const Batch& batch, const Scratch& scratch);
   void (*evaluate)(const Batch& batch, const Scratch& scratch);

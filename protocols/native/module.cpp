@@ -43,7 +43,6 @@ using OutLabels = Of<uint64_t, -1, -1, 2>;
 using Bytes = Of<const uint8_t, -1>;
 using Matrix = Of<const uint8_t, -1, -1>;
 using OutMatrix = Of<uint8_t, -1, -1>;
-using Schedules = Of<const uint8_t, -1, 176>;
 using Slots = Of<const int32_t, -1>;
 template <class T>
 using Values = Of<T, -1>;
@@ -62,13 +61,6 @@ void require(bool ok, const char* what) {
 void require_rows(size_t rows, size_t width, size_t columns) {
   require(rows == 128, "the matrix needs 128 rows");
   require(width == (columns + 7) / 8, "the matrix does not have as many columns as there are blocks");
-}
-
-void require_forest(size_t leaves, size_t k, size_t rows, size_t width, size_t columns) {
-  require(1 <= k && k <= 8, "a tree has a depth of 1 to 8");
-  require(leaves == (128 / k << k) + (128 % k ? size_t{1} << 128 % k : 0), "the trees have another number of leaves");
-  require(rows == (127 + k) / k, "a row of the message for each tree");
-  require(width == (columns + 7) / 8, "the message does not have as many columns as there are blocks");
 }
 
 // The arrays of circuit.py. A circuit may come from a file, so every slot number is checked.
@@ -109,6 +101,7 @@ const Kernels& selected() { return *active; }
 void bind_rlwe(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_samplers(nb::module_& m);
+void bind_ot(nb::module_& m);
 }  // namespace circa
 
 NB_MODULE(_kernels, m) {
@@ -152,25 +145,6 @@ NB_MODULE(_kernels, m) {
     const nb::gil_scoped_release free;
     active->columns(rows.data(), rows.shape(1), bytes(out), out.shape(0));
   }, "rows"_a.noconvert(), "out"_a.noconvert());
-
-  m.def("schedules", [](Of<const uint8_t, -1, 16> seeds, Of<uint8_t, -1, 176> out) {
-    require(seeds.shape(0) == out.shape(0), "a schedule for each seed");
-    const nb::gil_scoped_release free;
-    active->schedules(seeds.data(), out.data(), seeds.shape(0));
-  }, "seeds"_a.noconvert(), "out"_a.noconvert());
-
-  m.def("softspoken_send", [](Schedules leaves, size_t k, uint64_t first, Delta delta, Matrix d, OutBlocks K) {
-    require_forest(leaves.shape(0), k, d.shape(0), d.shape(1), K.shape(0));
-    const nb::gil_scoped_release free;
-    active->softspoken_send({leaves.data(), k, first}, bytes(delta), d.data(), d.shape(1), bytes(K), K.shape(0));
-  }, "leaves"_a.noconvert(), "k"_a, "first"_a, "delta"_a.noconvert(), "d"_a.noconvert(), "K"_a.noconvert());
-
-  m.def("softspoken_recv", [](Schedules leaves, size_t k, uint64_t first, Bytes r, OutMatrix d, OutBlocks M) {
-    require_forest(leaves.shape(0), k, d.shape(0), d.shape(1), M.shape(0));
-    require(r.shape(0) == d.shape(1), "a packed choice for each column");
-    const nb::gil_scoped_release free;
-    active->softspoken_recv({leaves.data(), k, first}, r.data(), d.data(), d.shape(1), bytes(M), M.shape(0));
-  }, "leaves"_a.noconvert(), "k"_a, "first"_a, "r"_a.noconvert(), "d"_a.noconvert(), "M"_a.noconvert());
 
   const auto pack = [](auto values, size_t width, Values<uint8_t> out) {
     require(1 <= width && width <= 64, "a packed value has 1 to 64 bits");
@@ -251,4 +225,5 @@ NB_MODULE(_kernels, m) {
 
   circa::bind_rlwe(m);
   circa::bind_samplers(m);
+  circa::bind_ot(m);
 }

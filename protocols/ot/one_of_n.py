@@ -20,11 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import ParameterError
 from ..hash import tccr
-from .cots import Bits, ReceivedCots, SentCots
+from .cots import Bits, Blocks, ReceivedCots, SentCots
 
-__all__ = ["index_choices", "recv_one_of_n", "send_one_of_n", "word_type"]
+__all__ = [
+    "index_choices",
+    "receiver_sums",
+    "receiver_sums_numpy",
+    "recv_one_of_n",
+    "send_one_of_n",
+    "sender_sums",
+    "sender_sums_numpy",
+    "word_type",
+]
 
 Words = NDArray[Any]  # (J, count, W): uint8 (n <= 3), uint16, uint32, uint64; bit j of a word is entry j
 
@@ -50,22 +60,11 @@ def send_one_of_n(cots: SentCots, n: int, words: int) -> Words:
     """R from n * count COTs, ordered [bit i][element]: (words, count, W), position j at bit j. words is J."""
     word, per_entry = word_type(n)
     count = _count(len(cots), n, words)
-    masks = [_positions(i, n) for i in range(n)]
     out = np.empty((words, count, per_entry), word)
     for start in range(0, count, _CHUNK):
-        stop = min(start + _CHUNK, count)
-        total = np.zeros((_blocks(n, words), stop - start, 2), np.uint64)
-        for i, mask in enumerate(masks):
-            keys = cots.part(i * count + start, i * count + stop)
-            flipped = keys.K ^ keys.delta
-            for b, block in enumerate(total):
-                tweak = keys.tweak + (b + 1) * _TWEAK_BLOCK
-                zero, one = tccr(keys.K, tweak), tccr(flipped, tweak)
-                one ^= zero
-                one &= mask[b % len(mask), : stop - start]
-                block ^= zero
-                block ^= one
-        out[:, start:stop] = _entries(total, n, words).transpose(1, 0, 2)
+        total = np.empty((_blocks(n, words), min(_CHUNK, count - start), 2), np.uint64)
+        sender_sums(cots, n, start, total)
+        out[:, start : start + _CHUNK] = _entries(total, n, words).transpose(1, 0, 2)
     return out & word.type(0x0F) if n == 2 else out
 
 
@@ -79,16 +78,59 @@ def recv_one_of_n(cots: ReceivedCots, index: NDArray[np.unsignedinteger], n: int
     size = 8 * word.itemsize
     out = np.empty((words, count), np.uint8)
     for start in range(0, count, _CHUNK):
-        stop = min(start + _CHUNK, count)
-        total = np.zeros((_blocks(n, words), stop - start, 2), np.uint64)
-        for i in range(n):
-            keys = cots.part(i * count + start, i * count + stop)
-            for b, block in enumerate(total):
-                block ^= tccr(keys.M, keys.tweak + (b + 1) * _TWEAK_BLOCK)
-        t = index[start:stop]
+        t = index[start : start + _CHUNK]
+        total = np.empty((_blocks(n, words), t.size, 2), np.uint64)
+        receiver_sums(cots, n, start, total)
         chosen = _entries(total, n, words)[np.arange(t.size), :, t // size]
-        out[:, start:stop] = ((chosen >> (t % size).astype(word)[:, None]) & word.type(1)).T
+        out[:, start : start + _CHUNK] = ((chosen >> (t % size).astype(word)[:, None]) & word.type(1)).T
     return out
+
+
+def sender_sums(cots: SentCots, n: int, first: int, total: Blocks) -> None:
+    """Writes XOR_i F(K_i ^ j_i Delta), all positions j, of the elements from `first` on: (blocks, elements,
+    2). The first and last block of a word of 256 positions take turns.
+    """
+    fast = kernels.native()
+    if fast is None:
+        sender_sums_numpy(cots, n, first, total)
+    else:
+        fast.one_of_n_send(np.ascontiguousarray(cots.K), cots.delta, cots.tweak, n, first, total)
+
+
+def sender_sums_numpy(cots: SentCots, n: int, first: int, total: Blocks) -> None:
+    """`sender_sums` in NumPy: the definition."""
+    count, elements = len(cots) // n, total.shape[1]
+    total[:] = 0
+    for i in range(n):
+        keys = cots.part(i * count + first, i * count + first + elements)
+        mask = _positions(i, n)
+        flipped = keys.K ^ keys.delta
+        for b, block in enumerate(total):
+            tweak = keys.tweak + (b + 1) * _TWEAK_BLOCK
+            zero, one = tccr(keys.K, tweak), tccr(flipped, tweak)
+            one ^= zero
+            one &= mask[b % len(mask), :elements]
+            block ^= zero
+            block ^= one
+
+
+def receiver_sums(cots: ReceivedCots, n: int, first: int, total: Blocks) -> None:
+    """Writes XOR_i F(M_i) of the elements from `first` on, (blocks, elements, 2)."""
+    fast = kernels.native()
+    if fast is None:
+        receiver_sums_numpy(cots, n, first, total)
+    else:
+        fast.one_of_n_recv(np.ascontiguousarray(cots.M), cots.tweak, n, first, total)
+
+
+def receiver_sums_numpy(cots: ReceivedCots, n: int, first: int, total: Blocks) -> None:
+    """`receiver_sums` in NumPy: the definition."""
+    count, elements = len(cots) // n, total.shape[1]
+    total[:] = 0
+    for i in range(n):
+        keys = cots.part(i * count + first, i * count + first + elements)
+        for b, block in enumerate(total):
+            block ^= tccr(keys.M, keys.tweak + (b + 1) * _TWEAK_BLOCK)
 
 
 def _count(cots: int, n: int, words: int) -> int:

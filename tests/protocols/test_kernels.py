@@ -15,7 +15,6 @@ from circa.protocols.garbling import halfgates
 from circa.protocols.garbling.arithmetic import add_with_carry, greater, select
 from circa.protocols.garbling.circuit import Builder, Circuit, Op
 from circa.protocols.hash import tccr, tccr_numpy, tccr_pair, tccr_pair_numpy
-from circa.protocols.ot import leaves
 from circa.protocols.ot.expand import expand, expand_numpy
 from circa.protocols.ot.transpose import columns, columns_numpy
 from circa.protocols.packing import pack, pack_numpy, packed_size, unpack, unpack_numpy
@@ -23,19 +22,9 @@ from circa.protocols.prg import Prg
 from circa.protocols.relu.garbled import words, words_numpy
 
 NATIVE = kernels.native()
-LEVELS = NATIVE.levels() if NATIVE else []
 SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 1000, 2047, 2048, 2049, 4133]
 
 native_only = pytest.mark.skipif(not NATIVE, reason="no native kernels on this machine")
-
-
-@pytest.fixture(params=LEVELS or [pytest.param("none", marks=pytest.mark.skip(reason="no native kernels"))])
-def level(request):
-    """Runs a test with the kernels of each level."""
-    best = NATIVE.level()
-    NATIVE.select(request.param)
-    yield NATIVE
-    NATIVE.select(best)
 
 
 @pytest.fixture
@@ -85,28 +74,6 @@ def test_the_counter_is_big_endian_and_carries(level, prg, position):
 def test_columns(level, prg, words):
     rows = prg.bytes(128 * 8 * words).reshape(128, 8 * words)
     assert np.array_equal(columns(rows), columns_numpy(rows))
-
-
-@pytest.mark.parametrize("k", range(1, 9))
-@pytest.mark.parametrize("n", [0, 1, 8, 127, 128, 129, 1000, 2047, 2048, 2049, 4133])
-def test_both_steps_of_softspoken(level, prg, k, n):
-    """Two messages in a row, so that the second starts inside the streams."""
-    delta, width, trees = delta_of(prg), -(-n // 8), len(leaves.depths(k))
-    count = sum(1 << depth for depth in leaves.depths(k))
-    seeds = prg.bytes(16 * count).reshape(count, 16)
-    ours, expected = leaves.Leaves(seeds, k), leaves.Leaves(seeds, k)
-    for message in (1, 2):
-        r = np.packbits(prg.bits(n), bitorder="little")
-        d, d_expected = np.zeros((2, trees, width), np.uint8)
-        out, out_expected = np.zeros((2, n, 2), np.uint64)
-        leaves.receiver_step(ours, r, d, out)
-        leaves.receiver_step_numpy(expected, r, d_expected, out_expected)
-        assert np.array_equal(d, d_expected)
-        assert np.array_equal(out, out_expected)
-        leaves.sender_step(ours, delta, d, out)
-        leaves.sender_step_numpy(expected, delta, d, out_expected)
-        assert np.array_equal(out, out_expected)
-        assert ours.position == expected.position == 2 * message * -(-width // 16)
 
 
 @native_only
@@ -242,29 +209,6 @@ WRONG = {
     "half a block": lambda k, z: k.expand(z((3, 16), np.uint8), 0, z((3, 24), np.uint8)),
     "columns": lambda k, z: k.columns(z((128, 8), np.uint8), z((65, 2))),
     "127 rows": lambda k, z: k.columns(z((127, 8), np.uint8), z((64, 2))),
-    "schedules": lambda k, z: k.schedules(z((3, 16), np.uint8), z((4, 176), np.uint8)),
-    "schedules of 160 bytes": lambda k, z: k.schedules(z((3, 16), np.uint8), z((3, 160), np.uint8)),
-    "k = 0": lambda k, z: k.softspoken_send(
-        z((256, 176), np.uint8), 0, 0, z(2), z((128, 8), np.uint8), z((64, 2))
-    ),
-    "k = 9": lambda k, z: k.softspoken_send(
-        z((256, 176), np.uint8), 9, 0, z(2), z((15, 8), np.uint8), z((64, 2))
-    ),
-    "leaves": lambda k, z: k.softspoken_send(
-        z((255, 176), np.uint8), 1, 0, z(2), z((128, 8), np.uint8), z((64, 2))
-    ),
-    "leaves of a smaller last tree": lambda k, z: k.softspoken_send(
-        z((18 * 128, 176), np.uint8), 7, 0, z(2), z((19, 8), np.uint8), z((64, 2))
-    ),
-    "rows": lambda k, z: k.softspoken_send(
-        z((256, 176), np.uint8), 1, 0, z(2), z((127, 8), np.uint8), z((64, 2))
-    ),
-    "columns of d": lambda k, z: k.softspoken_send(
-        z((256, 176), np.uint8), 1, 0, z(2), z((128, 8), np.uint8), z((65, 2))
-    ),
-    "choices": lambda k, z: k.softspoken_recv(
-        z((256, 176), np.uint8), 1, 0, z(9, np.uint8), z((128, 8), np.uint8), z((64, 2))
-    ),
 }
 
 
@@ -356,7 +300,7 @@ def test_a_kernel_runs_beside_other_threads():
 def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match="level"):
         NATIVE.select("avx10")
-    assert NATIVE.level() in LEVELS
+    assert NATIVE.level() in NATIVE.levels()
 
 
 @given(st.integers(0, 40), st.integers(0, (1 << 64) - 1))
