@@ -54,7 +54,13 @@ def sanitized(clone, tmp_path_factory) -> dict[str, str]:
 
 
 def test_every_kernel_is_clean(sanitized):
-    names = ("test_kernels.py", "test_ring.py", "test_conv.py", "linear/test_samplers.py", "ot/test_native_ot.py")
+    names = (
+        "test_kernels.py",
+        "test_ring.py",
+        "test_conv.py",
+        "linear/test_samplers.py",
+        "ot/test_native_ot.py",
+    )
     tests = [ROOT / "tests" / "protocols" / name for name in names]
     options = ("-c", ROOT / "pyproject.toml", "-q", "-p", "no:cacheprovider")
     out = run(sys.executable, "-m", "pytest", *options, *tests, **sanitized)
