@@ -21,7 +21,7 @@ from .masking import apply_masks, merge_masks
 from .maximum import expand_maxima
 from .quantise import WINDOWED, SignTest, quantise
 from .scales import Wanted, choose_scales
-from .verify import check_network, check_program
+from .verify import check_network, check_program, check_trace
 
 __all__ = ["convert", "simplify"]
 
@@ -85,6 +85,7 @@ def convert(
     output = simplify(exported, masks, others)
     nodes = topological(output)
     report("trace", 1, 1)
+    check_trace(exported, calibration, result)
     check_network(exported, nodes, calibration)
     ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
 

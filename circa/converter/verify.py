@@ -1,5 +1,6 @@
 """The self-check at the end of a conversion: no layer may be silently wrong.
 
+0. `check_trace`: the traced PyTorch graph gives what the model itself gives, whatever the size of the batch.
 1. `check_network`: the folded real network gives the values of the traced PyTorch graph, layer by layer, up
    to the rounding of float32.
 2. `check_program`: every operation of the integer program, run on the integers that the simulator really has
@@ -37,7 +38,7 @@ from .evaluate import compute, evaluate, linear
 from .graph import Node
 from .scales import Scales
 
-__all__ = ["check_network", "check_program"]
+__all__ = ["check_network", "check_program", "check_trace"]
 
 FLOAT32 = 1e-3  # of a layer's largest value: what float32 and another order of summation may change
 FLOAT64 = 1e-9
@@ -45,19 +46,40 @@ KEPT_VALUES = 1 << 24  # every value of every image is kept, in float64
 MOST_IMAGES = 4
 
 
+def check_trace(exported: ExportedProgram, calibration: Tensor, expected: Tensor) -> None:
+    """Raises ConversionError where the traced graph, made for BATCH images, gives another result for the
+    first ones than the model itself, `expected`, gives for them alone.
+    """
+    with torch.no_grad():
+        outputs = Recorder(exported, set()).outputs(some_images(calibration))
+    found = next(y for y in reversed(outputs) if isinstance(y, Tensor))[: len(expected)]
+    limit = FLOAT32 * max(1e-6, expected.abs().max().item())
+    if found.shape != expected.shape or not (found - expected).abs().max().item() <= limit:
+        raise ConversionError(
+            "the model's result depends on how many images are in its batch: compute every image by itself, "
+            "without the batch's size as a number"
+        )
+
+
+def some_images(calibration: Tensor) -> Tensor:
+    """BATCH images, repeated where there are fewer."""
+    x = calibration[:BATCH]
+    return x[torch.arange(BATCH) % len(x)]
+
+
 def check_network(exported: ExportedProgram, nodes: list[Node], calibration: Tensor) -> None:
     """Raises ConversionError naming the first layer whose value is not that of the traced graph."""
-    x = calibration[:BATCH]
-    x = x[torch.arange(BATCH) % len(x)]
+    x = some_images(calibration)
     wanted = {node.traced: node for node in nodes if node.traced}
     ours: dict[Node, Tensor] = {}
     with torch.no_grad():
         evaluate(nodes, x, lambda node, value: ours.update({node: value}) if node.traced else None)
-        theirs = Recorder(exported, set(wanted)).values(x)
+        theirs = Recorder(exported, set(wanted))
+        theirs.outputs(x)
     for node in nodes:
         if not node.traced:
             continue
-        expected = theirs[node.traced]
+        expected = theirs.kept[node.traced]
         difference = (ours[node].reshape(expected.shape) - expected).abs().max().item()
         if not difference <= FLOAT32 * max(1e-6, expected.abs().max().item()):
             raise ConversionError(
@@ -75,7 +97,8 @@ class Recorder(fx.Interpreter):
         self.keep = keep
         self.kept: dict[str, Tensor] = {}
 
-    def values(self, x: Tensor) -> dict[str, Tensor]:
+    def outputs(self, x: Tensor) -> tuple[Any, ...]:
+        """What the graph returns: changed buffers, then the result."""
         signature = self.exported.graph_signature
         held = {**self.exported.state_dict, **self.exported.constants}
         names = {
@@ -84,8 +107,10 @@ class Recorder(fx.Interpreter):
             **signature.inputs_to_lifted_tensor_constants,
         }
         placeholders = [n.name for n in self.exported.graph.nodes if n.op == "placeholder"]
-        self.run(*(held[names[name]] if name in names else x for name in placeholders))
-        return self.kept
+        returned: tuple[Any, ...] = self.run(
+            *(held[names[name]] if name in names else x for name in placeholders)
+        )
+        return returned
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)

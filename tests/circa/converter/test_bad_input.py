@@ -239,6 +239,13 @@ def test_what_is_no_model_of_one_input_and_one_output(name):
         convert(make(), IMAGES)
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: x * len(x), lambda x: F.relu(x).sum((2, 3)) / x.shape[0], lambda x: F.relu(x)[:, : x.size(0)],
+])  # fmt: skip
+def test_a_result_that_depends_on_the_number_of_images(function):
+    assert "how many images are in its batch" in refusal(Function(function))
+
+
 def test_two_inputs():
     assert "missing 1 required positional argument: 'y'" in calibration_refusal(IMAGES, TwoInputs())
 
