@@ -91,6 +91,21 @@ class Ring:
         positions: NDArray[np.int64],
         out: Bytes,
     ) -> None: ...
+    def encrypt(
+        self,
+        secret: NDArray[np.uint64],
+        message: NDArray[np.uint64],
+        error: NDArray[np.int64],
+        seed: Bytes,
+        out: Bytes,
+    ) -> None: ...
+    def decrypt(
+        self,
+        secret: NDArray[np.uint64],
+        response: Bytes,
+        positions: NDArray[np.int64],
+        out: NDArray[np.uint32],
+    ) -> bool: ...
 
 def convolution_levels() -> list[str]:
     """The instructions with which this processor can run a `Convolution`, the fastest first."""

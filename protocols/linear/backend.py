@@ -16,7 +16,15 @@ from .. import kernels
 from ..prg import Prg
 from .parameters import ParameterSet
 
-__all__ = ["Factor", "Request", "SenderBackend", "WeightRow", "sender_backend"]
+__all__ = [
+    "Factor",
+    "ReceiverBackend",
+    "Request",
+    "SenderBackend",
+    "WeightRow",
+    "receiver_backend",
+    "sender_backend",
+]
 
 Request = Any  # a peer's ciphertext, parsed, checked and ready for products; opaque to the caller
 Factor = Any  # a weight polynomial ready for products; opaque to the caller
@@ -69,6 +77,21 @@ class SenderBackend(Protocol):
         ...
 
 
+class ReceiverBackend(Protocol):
+    """The receiver's half: a secret key, and what it encrypts and decrypts. `encrypt` is for one thread."""
+
+    def encrypt(self, values: NDArray[np.uint64]) -> bytes:
+        """A request: a fresh seeded encryption of N residues, of `parameters.request_bytes`."""
+        ...
+
+    def decrypt(self, response: bytes, positions: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The coefficients at the positions, of a response of the size that goes with them.
+
+        Raises CheckFailed for values that are not reduced modulo the first prime.
+        """
+        ...
+
+
 @lru_cache(maxsize=8)
 def sender_backend(parameters: ParameterSet, modulus: int) -> SenderBackend:
     """The engine of this process for a parameter set and plaintext modulus."""
@@ -79,4 +102,15 @@ def sender_backend(parameters: ParameterSet, modulus: int) -> SenderBackend:
         return SealSender(parameters, modulus)
     from .native_sender import NativeSender
 
-    return NativeSender(fast, parameters, modulus)
+    return NativeSender(parameters, modulus)
+
+
+def receiver_backend(parameters: ParameterSet, modulus: int) -> ReceiverBackend:
+    """An engine with a new key pair for one session."""
+    if kernels.native() is None:
+        from .seal_receiver import SealReceiver
+
+        return SealReceiver(parameters, modulus)
+    from .native_receiver import NativeReceiver
+
+    return NativeReceiver(parameters, modulus)

@@ -30,11 +30,10 @@ from ..errors import ParameterError
 from ..packing import packed_size
 from ..prg import Prg
 from ..shares import Modulus
-from .backend import sender_backend
+from .backend import receiver_backend, sender_backend
 from .encoding import encode_input, place
 from .parameters import B4096, parameter_set
 from .plan import make_plan
-from .seal import Keys, context, unpack_words
 from .shape import LinearShape
 from .stream import Answers, InThread, Progress
 from .tasks import Worker
@@ -115,12 +114,11 @@ class LinearReceiver:
     def __init__(self, modulus: Modulus, parameters: str = B4096.name):
         self._modulus = modulus
         self._parameters = parameter_set(parameters)
-        self._context = context(self._parameters, modulus.value)
-        self._keys = Keys(self._context)
+        self._keys = receiver_backend(self._parameters, modulus.value)
 
     def setup(self, ch: Channel) -> None:
         """Send the public key, a seeded encryption of zero."""
-        ch.send(self._keys.encrypt(np.zeros(self._context.degree, np.uint64)))
+        ch.send(self._keys.encrypt(np.zeros(self._parameters.degree, np.uint64)))
 
     def request(self, ch: Channel, shape: LinearShape, r: Residues, progress: Progress | None = None) -> None:
         """Send a layer's encrypted input mask r, uint32 residues (batch, in_channels, height, width)."""
@@ -143,20 +141,15 @@ class LinearReceiver:
         """
         plan = make_plan(shape, batch, self._parameters)
         share = np.empty((batch, *shape.output_shape), np.uint32)
-        degree, q = self._context.degree, self._context.primes[0]
+        width = self._parameters.data_bits[0]
         done = 0
         for wave in plan.waves():
             for m in range(plan.output_blocks):
                 for block in wave:
                     positions = plan.positions(block, m)
-                    tail = packed_size(positions.size, q.bit_length())
+                    tail = packed_size(positions.size, width)
                     message = ch.recv(self._parameters.response_bytes + tail)  # (2)
-                    c1 = unpack_words(message[: self._parameters.response_bytes], degree, q)
-                    c0 = np.zeros(degree, np.uint64)
-                    c0[positions] = unpack_words(
-                        message[self._parameters.response_bytes :], positions.size, q
-                    )
-                    values = self._keys.decrypt(c1, c0)[positions]  # (3)
+                    values = self._keys.decrypt(message, positions)  # (3)
                     place(plan, block, m, values, share)
                     done += 1
                     if progress is not None:

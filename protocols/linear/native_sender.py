@@ -7,10 +7,7 @@ the definition. Parameters and flood are the same; no secret key comes here.
 [Har14] Harvey. Faster arithmetic for number-theoretic transforms. J. Symbolic Computation 60.
 """
 
-import math
 from collections.abc import Sequence
-from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +16,13 @@ from ..errors import CheckFailed, FramingError
 from ..packing import packed_size
 from ..prg import Prg
 from .backend import WeightRow
+from .native_ring import native_ring
 from .noise import flood_bits
 from .parameters import ParameterSet
 from .samplers import centred_binomial, signed_uniform, ternary
 from .seal import context
 
-__all__ = ["NativeSender", "root_of_unity"]
+__all__ = ["NativeSender"]
 
 Words = NDArray[np.uint64]
 
@@ -37,31 +35,22 @@ class NativeSender:
 
     parallel = True
 
-    def __init__(self, kernels: ModuleType, parameters: ParameterSet, modulus: int):
+    def __init__(self, parameters: ParameterSet, modulus: int):
         self.parameters, self.modulus = parameters, modulus
         chosen = context(parameters, modulus)
         self._primes, self._flood = chosen.primes, flood_bits(chosen)
-        product = math.prod(self._primes)
-        self._ring = kernels.Ring(
-            parameters.degree,
-            list(self._primes),
-            [root_of_unity(q, parameters.degree) for q in self._primes],
-            modulus,
-            product % modulus,
-            [product // modulus % q for q in self._primes],
-        )
+        self._ring = native_ring(parameters, modulus)
 
     def request(self, message: bytes) -> Words:
         if len(message) != self.parameters.request_bytes:
             raise FramingError(f"a request has {self.parameters.request_bytes} bytes, got {len(message)}")
-        made: Words | None = self._ring.expand_request(np.frombuffer(message, np.uint8))
+        made = self._ring.expand_request(np.frombuffer(message, np.uint8))
         if made is None:
             raise CheckFailed("the peer sent a coefficient that is not reduced modulo its prime")
         return made
 
     def factor(self, polynomial: NDArray[np.int64]) -> Words:
-        made: Words = self._ring.transform(np.ascontiguousarray(polynomial))
-        return made
+        return self._ring.transform(np.ascontiguousarray(polynomial))
 
     def respond(
         self,
@@ -89,11 +78,3 @@ class NativeSender:
             out,
         )
         return out.tobytes()
-
-
-@lru_cache(maxsize=16)
-def root_of_unity(q: int, degree: int) -> int:
-    """A primitive root of unity of order 2N modulo the prime q, q = 1 modulo 2N."""
-    order = 2 * degree
-    powers = (pow(base, (q - 1) // order, q) for base in range(2, q))
-    return next(root for root in powers if pow(root, degree, q) == q - 1)

@@ -15,6 +15,8 @@ struct Constant {
   uint64_t w, quotient;
 };
 
+constexpr size_t kSeed = 64;  // bytes of the seed of a request's c1
+
 struct Prime {
   uint64_t q;
   // Powers of a primitive 2N-th root of unity and of its inverse in bit-reversed order, with their quotients.
@@ -66,8 +68,20 @@ struct Response {
 // Step (2) of he.py: c1, then c0 at the positions, at the first prime and at exactly its bits.
 void respond(const Ring& ring, const RingKernels& kernels, const Response& response, uint8_t* out);
 
+// Step (1): c0 = q / t m - a s - e, a from the seed, as `expand_request` takes it; e is `error`, m below t.
+void encrypt(const Ring& ring, const RingKernels& kernels, const uint64_t* secret, const uint64_t* message,
+             const int64_t* error, const uint8_t* seed, uint8_t* out);
+
+// Step (3): round(t / q (c0 + c1 s)) modulo t at the positions, of a response. False: a coefficient is not reduced.
+bool decrypt(const Ring& ring, const RingKernels& kernels, const uint64_t* secret, const uint8_t* response,
+             const int64_t* positions, size_t count, uint32_t* out);
+
 size_t request_size(const Ring& ring);
 size_t response_size(const Ring& ring, size_t count);
+size_t packed_prime(const Ring& ring, size_t count, size_t i);  // bytes of so many residues modulo prime i
+
+// Residues from their packed form. False: one of them is not reduced.
+bool unpack_residues(const Prime& prime, const uint8_t* packed, size_t count, uint64_t* out);
 
 // SEAL's expansion of a 64-byte seed (Blake2xb, 4096 bytes at a time, rejection) to residues, (primes, N).
 void expand_seed(const Ring& ring, const uint8_t* seed, uint64_t* out);
@@ -85,5 +99,12 @@ static inline uint64_t multiply(uint64_t y, const Constant& c, uint64_t q) {
 static inline uint64_t reduce(uint64_t x, uint64_t bound) { return x >= bound ? x - bound : x; }
 
 static inline unsigned bits(uint64_t x) { return 64 - static_cast<unsigned>(__builtin_clzll(x)); }
+
+// round(q m / t) modulo prime i: floor(q / t) m + floor(((q mod t) m + floor((t + 1) / 2)) / t).
+static inline uint64_t scale(const Ring& ring, size_t i, uint64_t m) {
+  const uint64_t q = ring.primes[i].q;
+  const uint64_t correction = (ring.remainder * m + (ring.modulus + 1) / 2) / ring.modulus;
+  return reduce(reduce(multiply(m, ring.delta[i], q), q) + correction, q);
+}
 
 }  // namespace circa

@@ -6,10 +6,6 @@
 namespace circa {
 namespace {
 
-constexpr size_t kSeed = 64;
-
-size_t packed_prime(const Ring& ring, size_t count, size_t i) { return packed_size(count, bits(ring.primes[i].q)); }
-
 // Rows of residues modulo all primes, `stride` apart, to the first alone: SEAL's divide_and_round_q_last, repeated.
 void drop(const Ring& ring, uint64_t* x, size_t stride, size_t count) {
   for (size_t last = ring.primes.size() - 1; last > 0; last--) {
@@ -29,6 +25,15 @@ void drop(const Ring& ring, uint64_t* x, size_t stride, size_t count) {
 
 }  // namespace
 
+size_t packed_prime(const Ring& ring, size_t count, size_t i) { return packed_size(count, bits(ring.primes[i].q)); }
+
+bool unpack_residues(const Prime& prime, const uint8_t* packed, size_t count, uint64_t* out) {
+  unpack(packed, count, bits(prime.q), out);
+  uint64_t largest = 0;
+  for (size_t j = 0; j < count; j++) largest = out[j] > largest ? out[j] : largest;
+  return largest < prime.q;
+}
+
 size_t request_size(const Ring& ring) {
   size_t size = kSeed;
   for (size_t i = 0; i < ring.primes.size(); i++) size += packed_prime(ring, ring.degree, i);
@@ -42,11 +47,7 @@ size_t response_size(const Ring& ring, size_t count) {
 bool expand_request(const Ring& ring, const RingKernels& kernels, const uint8_t* message, uint64_t* out) {
   const size_t degree = ring.degree, half = ring.primes.size() * degree;
   for (size_t i = 0; i < ring.primes.size(); i++) {
-    const uint64_t q = ring.primes[i].q;
-    uint64_t *at = out + i * degree, largest = 0;
-    unpack(message, degree, bits(q), at);
-    for (size_t j = 0; j < degree; j++) largest = at[j] > largest ? at[j] : largest;
-    if (largest >= q) return false;
+    if (!unpack_residues(ring.primes[i], message, degree, out + i * degree)) return false;
     message += packed_prime(ring, degree, i);
   }
   expand_seed(ring, message, out + half);
@@ -79,12 +80,8 @@ void respond(const Ring& ring, const RingKernels& kernels, const Response& respo
       x1[j] = reduce(x1[j] + static_cast<uint64_t>(error) + (error < 0 ? q : 0), q);
     }
     for (size_t j = 0; j < count; j++) {
-      // round(q m / t) = floor(q / t) m + floor(((q mod t) m + floor((t + 1) / 2)) / t)
-      const uint64_t m = response.message[j];
-      const uint64_t correction = (ring.remainder * m + (ring.modulus + 1) / 2) / ring.modulus;
-      const uint64_t scaled = reduce(multiply(m, ring.delta[i], q), q) + correction;
-      const uint64_t sum = reduce(scaled, q) + reduce(x0[response.positions[j]] + response.flood[i * count + j], q);
-      kept[i * count + j] = reduce(sum, q);
+      const uint64_t noisy = reduce(x0[response.positions[j]] + response.flood[i * count + j], q);
+      kept[i * count + j] = reduce(noisy + scale(ring, i, response.message[j]), q);
     }
   }
   drop(ring, c1, degree, degree);

@@ -118,7 +118,33 @@ void bind_rlwe(nb::module_& m) {
         const nb::gil_scoped_release free;
         respond(ring, *selected().ring, response, out.data());
       }, "ciphertexts"_a, "factors"_a, "error"_a.noconvert(), "flood"_a.noconvert(), "message"_a.noconvert(),
-         "positions"_a.noconvert(), "out"_a.noconvert());
+         "positions"_a.noconvert(), "out"_a.noconvert())
+
+      .def("encrypt", [](const Ring& ring, Factor secret, Of<const uint64_t, -1> message, Of<const int64_t, -1> error,
+                         Of<const uint8_t, 64> seed, Of<uint8_t, -1> out) {
+        require(fits(ring, secret, 0), "secret does not fit the ring");
+        require(message.shape(0) == ring.degree && error.shape(0) == ring.degree,
+                "message and error do not fit the ring");
+        require(out.shape(0) == request_size(ring), "out does not have the request's size");
+        for (size_t j = 0; j < ring.degree; j++)
+          require(message.data()[j] < ring.modulus, "a message is not reduced");
+        const nb::gil_scoped_release free;
+        encrypt(ring, *selected().ring, secret.data(), message.data(), error.data(), seed.data(), out.data());
+      }, "secret"_a.noconvert(), "message"_a.noconvert(), "error"_a.noconvert(), "seed"_a.noconvert(),
+         "out"_a.noconvert())
+
+      .def("decrypt", [](const Ring& ring, Factor secret, Of<const uint8_t, -1> response,
+                         Of<const int64_t, -1> positions, Of<uint32_t, -1> out) {
+        const size_t count = positions.shape(0);
+        require(fits(ring, secret, 0), "secret does not fit the ring");
+        require(response.shape(0) == response_size(ring, count), "response does not fit the positions");
+        require(out.shape(0) == count, "out does not fit the positions");
+        for (size_t j = 0; j < count; j++)
+          require(0 <= positions.data()[j] && static_cast<size_t>(positions.data()[j]) < ring.degree,
+                  "a position is out of range");
+        const nb::gil_scoped_release free;
+        return decrypt(ring, *selected().ring, secret.data(), response.data(), positions.data(), count, out.data());
+      }, "secret"_a.noconvert(), "response"_a.noconvert(), "positions"_a.noconvert(), "out"_a.noconvert());
 }
 
 }  // namespace circa

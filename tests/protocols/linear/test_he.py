@@ -14,6 +14,7 @@ from circa.protocols.linear.cost import cost, setup_bytes
 from circa.protocols.linear.noise import flood_bits, worst_noise
 from circa.protocols.linear.parameters import B4096
 from circa.protocols.linear.seal import context
+from circa.protocols.linear.seal_receiver import SealReceiver
 from circa.protocols.linear.shape import LinearShape
 from circa.protocols.linear.weights import WeightCache
 from circa.protocols.prg import Prg
@@ -32,9 +33,10 @@ def roles(request):
 
 @pytest.fixture
 def on_seal(monkeypatch):
-    """SEAL as the sender's engine, for tests that look into it."""
+    """SEAL as both engines, for tests that look into it."""
     for module in (he, weights_module):
         monkeypatch.setattr(module, "sender_backend", seal)
+    monkeypatch.setattr(he, "receiver_backend", SealReceiver)
 
 
 @cache
@@ -266,7 +268,7 @@ def test_the_noise_before_the_flood_is_within_its_bound(on_seal, monkeypatch):
     receiver, sender = he.LinearReceiver(RING32), he.LinearSender(RING32, Prg(bytes(16)))
 
     def measuring(ciphertext):
-        seen.append(receiver._keys._decryptor.invariant_noise_budget(ciphertext))
+        seen.append(receiver._keys.keys._decryptor.invariant_noise_budget(ciphertext))
         drop(ciphertext)
 
     monkeypatch.setattr(chosen, "drop", measuring)

@@ -60,7 +60,7 @@ def requests():
 
 def engines(name):
     parameters, modulus = SETS[name]
-    return [SealSender(parameters, modulus.value), NativeSender(NATIVE, parameters, modulus.value)]
+    return [SealSender(parameters, modulus.value), NativeSender(parameters, modulus.value)]
 
 
 def polynomials(degree):
@@ -221,7 +221,7 @@ def test_a_session_runs_on_either_engine(monkeypatch):
     receiver = he.LinearReceiver(RING32)
     receiver.setup(right)
     receiver.request(right, shape, r)
-    for engine in (SealSender, lambda parameters, modulus: NativeSender(NATIVE, parameters, modulus)):
+    for engine in (SealSender, NativeSender):
         with monkeypatch.context() as patch:
             for module in (he, weights_module):
                 patch.setattr(module, "sender_backend", cache(engine))
