@@ -84,13 +84,13 @@ def estimate(program: Program, images: int = 1, ot_k: int | None = None) -> Esti
     machine.
     """
     ot_k = _default_k(ot_k)
-    held = stored(program, images)
+    held, largest = stored(program, images), max(batches(program, images))
     return Estimate(
         images,
         (*_setup(program, ot_k), *_passes(program, images, ot_k), *_online(program, images, ot_k)),
         client_stored=held.client,
         server_stored=held.server,
-        server_weights=sum(_linear(op, images).prepared_bytes for op in program.linear),
+        server_weights=sum(_linear(op, largest).prepared_bytes for op in program.linear),
     )
 
 

@@ -157,6 +157,10 @@ class Server:
             log.warning("%s: %s", peer, error)
             channel.send_error(str(error))
         except Exception as error:
+            if self._stopping:  # its workers are gone
+                log.warning("%s: stopped in the middle of a session", peer)
+                channel.send_error("the server was stopped")
+                return
             # An unforeseen failure may carry secrets in its text: the client learns its kind only.
             log.error("%s: session failed", peer, exc_info=not isinstance(error, CircaError))
             channel.send_error(f"the server failed ({type(error).__name__})")

@@ -23,8 +23,10 @@ def summary(program: Program) -> Table:
     table.title = (
         f"{program.relus:,} sign tests an image, protocol {program.relu}, modulus {program.modulus.value}"
     )
-    table.title_justify = "left"
-    for column in ("layer", "operation", "output"):
+    table.title_justify = table.caption_justify = "left"
+    table.caption = "n: bits of a window, balanced, poszero or negpass; w: weights' fraction; kB of one image"
+    table.add_column("\nlayer", overflow="fold")  # the only one to give way where the terminal is narrow
+    for column in ("operation", "output"):
         table.add_column(f"\n{column}", no_wrap=True)
     for column in ("\n2^-", "\nReLUs", "\nwindow", "\n|z| <", "offline\nkB", "online\nkB"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -33,7 +35,7 @@ def summary(program: Program) -> Table:
         table.add_row(
             op.name,
             type(op).__name__.lower(),
-            " x ".join(map(str, op.shape)),
+            "x".join(map(str, op.shape)),
             str(op.frac_bits),
             f"{relus:,}" if relus else "",
             *_window(op, program),
@@ -52,8 +54,8 @@ def _window(op: Operation, program: Program) -> tuple[str, str]:
     if not isinstance(op, Activate):
         return "", ""
     if op.window is None:
-        return f"k = {op.truncate_bits} {op.mode}", ""
+        return f"k={op.truncate_bits} {op.mode[:3]}", ""
     source = program.operations[op.inputs[0]]
     limits = [op.window.limit(c) * 2.0**-source.frac_bits for c in range(len(op.window.gain))]
     span = f"{min(limits):.2g}" if len(limits) == 1 else f"{min(limits):.2g}..{max(limits):.2g}"
-    return f"n = {op.window.bits} {op.window.mode}", span
+    return f"n={op.window.bits} {op.window.mode[:3]}", span

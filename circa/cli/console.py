@@ -1,6 +1,7 @@
 """What all commands share: errors as one line, JSON or tables, progress of the offline phase."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from circa.protocols.errors import CircaError
 
 __all__ = ["Json", "Tracker", "emit", "err", "out", "reporting", "track"]
 
-out = Console()
+# In a file or a pipe nobody sees an edge: tables keep their columns.
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -93,7 +95,7 @@ def cost_table(rows: list[dict[str, Any]], title: str) -> Table:
     caption = "↑ client to server, ↓ back, trips: round trips; ms at the client, waiting included"
     table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.title_justify = table.caption_justify = "left"
-    table.add_column("\nlayer", no_wrap=True)
+    table.add_column("\nlayer", overflow="fold")  # gives way first where the terminal is narrow
     table.add_column("\nkind", style="dim", no_wrap=True)
     for phase in ("offline", "online"):
         for column in ("ms", "kB ↑", "kB ↓", "trips"):

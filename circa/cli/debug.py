@@ -83,7 +83,7 @@ def _table(rows: "list[LayerDifference]", title: str) -> Table:
         "unequal: residues that are not the simulation's; differences: largest and root mean square, to fixed"
         " point without faults and to PyTorch"
     )
-    table.add_column("\nlayer", no_wrap=True)
+    table.add_column("\nlayer", overflow="fold")
     table.add_column("\noperation", no_wrap=True, style="dim")
     for column in (
         "\nlargest",

@@ -243,3 +243,17 @@ def test_the_command(server: circa.Server, model: circa.ConvertedModel) -> None:
     refused = CliRunner().invoke(app, ["stock", server.address, "--prepare", "7", "--json"])
     assert refused.exit_code == 1
     assert json.loads(refused.stdout)["error"]["kind"] == "StockRefused"
+
+
+def test_a_server_that_is_stopped_says_so(
+    model: circa.ConvertedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise RuntimeError("no workers any more")
+
+    with circa.Server(model, port=0) as server, circa.connect(server.address) as session:
+        monkeypatch.setattr("circa.offline.ServerParty.offline", stopped)
+        server._stopping = True
+        with pytest.raises(RemoteError, match="the server was stopped"):
+            session.prepare(1)
+        server._stopping = False
