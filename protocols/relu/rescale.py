@@ -2,16 +2,22 @@
 
 Semi-honest. Notation, correctness and the bounds on z: truncation.py; f >= 1, both moduli.
 
-            sender: z_s; u1                         receiver: z_c, y_c
+            sender: z_s; u1                         receiver: z_c, y_c, r
  offline    p = n_c * u1 by COT;  p_s + p_c = p
+                                         ←  c       c = A_c - y_c - r
  (1)        D1 = n_s Q - u1  →
- (2)                                     ←  P       P = A_c + p_c - y_c + n_c D1
- output     y_s = A_s + p_s + P                     nothing: y_c was chosen offline
+ (2)                                     ←  P       P = n_c D1 + p_c + r
+ output     y_s = A_s + p_s + c + P                 nothing: y_c was chosen offline
 
-f bits down in the ring (l for the prime) and l bits up an element, one round trip. For LeakyReLU, quadratic
-activations and average pooling, whose linear parts need a rescale of their own. D1 is masked by the uniform
-unit u1, which is hidden in p unless n_c = 1; then the receiver learns n_s Q - u1 and u1 - p_s, p_s
-pseudorandom. P is masked by y_c.
+In the ring r is a uniform unit, a multiple of Q, and so is P: f bits each way online, one round trip; c is l
+bits, offline. Modulo the prime units have l bits and nothing would be saved by r: there c is absent, A_c -
+y_c stands for r, and both messages have l bits. For LeakyReLU, average pooling, and what a mask leaves
+without a sign test.
+
+What hides what. The receiver sees D1, masked by the uniform unit u1: p_c is independent of u1 unless n_c =
+1, and then p_c = u1 - p_s is masked by p_s, pseudorandom to it. The sender sees c, masked by y_c, which is
+uniform mod M, and P, masked by r: y_c and r are independent and used nowhere else, so that (c, P) is uniform
+whatever the shares are. Without r, P is masked by y_c.
 """
 
 from dataclasses import dataclass
@@ -19,12 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from ..channel import Channel
+from ..channel import Channel, send_array
 from ..errors import ParameterError
 from ..ot import OtPair
 from ..ot.products import product_bytes
 from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
+from ..shares import recv_residues
 from . import truncation
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Mask, Residues, Units, arithmetic, as_mask, widen
@@ -37,15 +44,17 @@ __all__ = ["Rescale", "RescaleReceiver", "RescaleSender"]
 
 @dataclass(frozen=True)
 class RescaleSender:
+    """u1, and p_s + c."""
+
     u1: Units
-    p_s: Units
+    S0: Residues
 
 
 @dataclass(frozen=True)
 class RescaleReceiver:
-    """C0 = A_c + p_c - y_c, and n_c as a mask."""
+    """p_c + r, and n_c as a mask."""
 
-    C0: Residues
+    P0: Units
     n_c: Mask
 
 
@@ -59,8 +68,10 @@ class Rescale:
     def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> RescaleSender:
         ar, count = _parameters(act), batch * act.elements
         u1 = ar.uniform_units(prg, count)
-        p_s = truncation.send_units(ch, ar, ot.sender.extend(count), u1)
-        return shaped(act, batch, RescaleSender(u1, p_s))
+        S0 = ar.lift(truncation.send_units(ch, ar, ot.sender.extend(count), u1))
+        if act.modulus.is_ring:
+            ar.add_(S0, recv_residues(ch, (count,), act.modulus))
+        return shaped(act, batch, RescaleSender(u1, S0))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
@@ -68,12 +79,19 @@ class Rescale:
         ar, batch = _parameters(act), act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
             raise ParameterError(f"shares of {batch} and {y_c.shape[0]} images")
-        C0, n_c = truncation.receiver_terms(ar, z_c.reshape(-1))
+        c, n_c = truncation.receiver_terms(ar, z_c.reshape(-1))
         assert n_c is not None
-        p_c = truncation.recv_units(ch, ar, ot.receiver.extend(n_c))
-        ar.add_(C0, ar.lift(p_c))
-        ar.sub_(C0, y_c.reshape(-1))
-        return shaped(act, batch, RescaleReceiver(C0, as_mask(n_c)))
+        ar.sub_(c, y_c.reshape(-1))
+        cots = ot.receiver.extend(n_c)
+        if act.modulus.is_ring:
+            r = ar.uniform_units(prg, c.size)
+            ar.sub_(c, ar.lift(r))
+            send_array(ch, c)
+        else:
+            r = c  # units are residues, and nothing is sent
+        P0 = truncation.recv_units(ch, ar, cots)
+        ar.add_units_(P0, r)
+        return shaped(act, batch, RescaleReceiver(P0, as_mask(n_c)))
 
     # ---- online
 
@@ -91,12 +109,12 @@ class Rescale:
         """Sender: sends (1); returns y_s without P."""
         ar, batch = _parameters(act), act.batch_of(z_s)
         kept, z, y = flat(act, batch, material), z_s.reshape(-1), np.empty(z_s.size, np.uint32)
-        first = Columns(y.size, _down(ar))
+        first = Columns(y.size, _columns(ar))
         for rows in blocks(y.size):  # (1)
             y[rows], D1 = truncation.sender_terms(ar, z[rows])
             assert D1 is not None
             ar.sub_units_(D1, kept.u1[rows])
-            ar.add_(y[rows], ar.lift(kept.p_s[rows]))
+            ar.add_(y[rows], kept.S0[rows])
             first.put(rows, [ar.reduce_units(D1)])
         ch.send(first.data)
         return y.reshape(z_s.shape)
@@ -104,21 +122,23 @@ class Rescale:
     def close(self, ch: Channel, act: Activation, y: Residues) -> None:
         """Sender: receives (2) and adds P to what `open` returned, in place."""
         ar, flat_y = _parameters(act), y.reshape(-1)
-        second = Columns(y.size, _up(ar), ch.recv(message_size(y.size, _up(ar))))  # (2)
+        columns = _columns(ar)
+        second = Columns(y.size, columns, ch.recv(message_size(y.size, columns)))  # (2)
         for rows in blocks(y.size):
-            ar.add_(flat_y[rows], truncation.checked(ar, second.get(rows)[0]))
+            ar.add_(flat_y[rows], ar.lift(truncation.checked(ar, second.get(rows)[0])))
 
     def answer(self, ch: Channel, act: Activation, material: RescaleReceiver) -> Any:
         """Receiver: receives (1); returns (2), still to be sent."""
-        ar, batch = _parameters(act), material.C0.shape[0]
-        kept, count = flat(act, batch, material), batch * act.elements
-        first = Columns(count, _down(ar), ch.recv(message_size(count, _down(ar))))  # (1)
-        second = Columns(count, _up(ar))
+        ar, batch = _parameters(act), material.P0.shape[0]
+        kept, count, columns = flat(act, batch, material), batch * act.elements, _columns(ar)
+        first = Columns(count, columns, ch.recv(message_size(count, columns)))  # (1)
+        second = Columns(count, columns)
         for rows in blocks(count):  # (2)
             part = rows_of(kept, rows)
             D1 = truncation.checked(ar, first.get(rows)[0])
-            P = ar.lift(D1 & widen(part.n_c, D1.dtype))
-            second.put(rows, [ar.modulus.add(P, part.C0)])
+            P = D1 & widen(part.n_c, D1.dtype)
+            ar.add_units_(P, part.P0)
+            second.put(rows, [ar.reduce_units(P)])
         return second.data
 
     # ---- what it computes, what it costs
@@ -129,23 +149,21 @@ class Rescale:
 
     def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         ar, count = _parameters(act), batch * act.elements
-        unit = ar.unit_dtype.itemsize
+        unit, message = ar.unit_dtype.itemsize, message_size(count, _columns(ar))
+        c = 4 * count if act.modulus.is_ring else 0
         return Cost(
-            offline=Phase(product_bytes(count, ar.unit_group), extension_bytes(count, ot_k), 1),
-            online=Phase(message_size(count, _down(ar)), message_size(count, _up(ar)), 1),
+            offline=Phase(product_bytes(count, ar.unit_group), extension_bytes(count, ot_k) + c, 1),
+            online=Phase(message, message, 1),
             and_gates=0,
             table_bytes=0,
-            sender_stored=2 * unit * count,
-            receiver_stored=5 * count,
+            sender_stored=(unit + 4) * count,
+            receiver_stored=(unit + 1) * count,
         )
 
 
-def _down(ar: Arithmetic) -> list[Column]:
+def _columns(ar: Arithmetic) -> list[Column]:
+    """Of either message online."""
     return [Column(ar.unit_width, ar.unit_dtype)]
-
-
-def _up(ar: Arithmetic) -> list[Column]:
-    return [Column(ar.modulus.bits, np.dtype(np.uint32))]
 
 
 def _parameters(act: Activation) -> Arithmetic:

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from otpairs import ot_setups
-from relus import dealt_cots, offline, run, split_shares
+from relus import corners, dealt_cots, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
+from circa.protocols.ot.softspoken import extension_bytes
+from circa.protocols.packing import unpack
 from circa.protocols.relu import Activation, by_name
 from circa.protocols.relu.material import nbytes
 from circa.protocols.shares import PRIME31, RING32
@@ -47,7 +49,8 @@ def test_over_softspoken():
 @pytest.mark.parametrize("shift", [8, 13])
 def test_cost(modulus, shift):
     act = layer(modulus, shift)
-    z_s, z_c = split_shares(modulus, values(act, 3))
+    z = values(act, 3)
+    z_s, z_c = split_shares(modulus, z)
     result, cost = run(RESCALE, act, z_s, z_c, dealt_cots()), RESCALE.cost(act, 3)
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
@@ -57,6 +60,40 @@ def test_cost(modulus, shift):
     assert result.online.rounds == cost.online.rounds == 1
     assert nbytes(result.sender) == cost.sender_stored
     assert nbytes(result.receiver) == cost.receiver_stored
+    bits, extra = (shift, 4 * z.size) if modulus.is_ring else (31, 0)
+    assert cost.online.down == cost.online.up == -(-bits * z.size // 8)
+    assert cost.offline.up == extension_bytes(z.size) + extra
+
+
+@pytest.mark.parametrize("shift", [3, 8, 11])
+@pytest.mark.parametrize("secret", [0, -1, 12345678])
+def test_what_the_sender_sees_is_uniform(shift, secret):
+    """c mod 2^32, and beside it P + p_s = n_c n_s Q + r: together uniform, whatever the receiver's share is."""
+    act = layer(RING32, shift, positions=1 << 14)
+    z_s = np.random.default_rng(0).integers(0, 1 << 32, act.shape(1), dtype=np.uint32)
+    z_c = np.full_like(z_s, secret % (1 << 32))
+    result = run(RESCALE, act, z_s, z_c)
+    c = np.frombuffer(result.offline.right_sent[-1], np.uint32)
+    p_s = result.sender.S0.reshape(-1) - c >> np.uint32(32 - shift)
+    P = unpack(np.frombuffer(result.online.right_sent[0], np.uint8), c.size, shift)
+    r = (P + p_s) % (1 << shift)
+    counts = np.bincount((c >> np.uint32(29)) * 8 + (r >> (shift - 3)).astype(np.uint32), minlength=64)
+    expected = c.size / 64
+    assert ((counts - expected) ** 2 / expected).sum() < 141  # chi-square of 63 degrees, p = 1e-7
+
+
+@pytest.mark.parametrize("modulus", MODULI)
+@pytest.mark.parametrize("shift", [1, 8, 24])
+def test_exact_for_every_pair_of_extreme_shares(modulus, shift):
+    """y_s + y_c is the stated sum of shares, A_c + A_s + Q n_c n_s, also where the bound on z is broken."""
+    at = corners(modulus)
+    act = Activation(modulus, 1, at.size**2, shift, knots=(), coefs=())
+    z_s, z_c = (part.reshape(act.shape(1)) for part in np.meshgrid(at, at))
+    z_s, z_c = np.ascontiguousarray(z_s), np.ascontiguousarray(z_c)
+    o, q, half = modulus.value // 4 >> shift << shift, modulus.value >> shift, (modulus.value + 1) // 2
+    moved = (z_c.astype(np.int64) + o) % modulus.value
+    want = (z_s >> np.uint32(shift)) + (moved >> shift) - (o >> shift) - q + q * ((moved < half) & (z_s < half))
+    np.testing.assert_array_equal(run(RESCALE, act, z_s, z_c).y(modulus), want % modulus.value)
 
 
 def test_wire():
@@ -76,7 +113,7 @@ def test_lengths_are_checked(size):
         run_pair(lambda ch: ch.send(bytes(201 + size)), lambda ch: RESCALE.online_receiver(ch, act, receiver))
     with pytest.raises(FramingError):
         run_pair(
-            lambda ch: RESCALE.online_sender(ch, act, z_s, sender), lambda ch: ch.send(bytes(804 + size))
+            lambda ch: RESCALE.online_sender(ch, act, z_s, sender), lambda ch: ch.send(bytes(201 + size))
         )
 
 
