@@ -80,7 +80,8 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
             raise CalibrationError(
                 f"{node.name}: values that are not finite in float32; check the model's weights"
             )
-        if node in spread and not spread[node].max() > 0:
+        tested = isinstance(node, Activate) and (node.mask is None or bool(node.mask.any()))
+        if tested and not spread[node].max() > 0:
             raise CalibrationError(
                 f"{node.name}: every pre-activation of the calibration batch is zero, so it has no range; "
                 f"give typical inputs, or remove the layer if it is dead"

@@ -32,6 +32,8 @@ def equalise(nodes: list[Node], ranges: Ranges) -> None:
         if after is None:
             continue
         spread = ranges.spread[activation]
+        if not spread.max() > 0:  # a mask keeps nothing
+            continue
         factor = 2.0 ** torch.floor(torch.log2((spread.max() / spread).clamp(1.0, MOST)))
         node.weight = node.weight * factor[:, None, None, None]
         node.bias = node.bias * factor

@@ -117,6 +117,26 @@ def test_masks_by_name_that_keep_all_or_nothing():
     assert none.relus == 0
 
 
+@pytest.mark.parametrize(("relu", "equalised"), [("table", False), ("circa", True)])
+@pytest.mark.parametrize("others", ["identity", "zero"])
+def test_a_mask_that_keeps_nothing_needs_no_range(others, relu, equalised):
+    """Of one layer of two: it is linear or zero, converts, and computes what the model does."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 4, 3)
+    ).eval()  # fmt: skip
+    nothing = torch.zeros(4, 4, 4)
+    converted = convert(
+        model, IMAGES, masks={"1": nothing}, others=others, relu=relu, equalised=equalised, per_channel=False
+    )
+    assert converted.program.relus == 20
+    with torch.no_grad():
+        z = model[0](IMAGES) * (others == "identity")
+        want = model[2:](z)
+    got = converted(IMAGES, stochastic=False)
+    torch.testing.assert_close(got.float(), want, rtol=0, atol=0.02)
+
+
 REFUSED = {
     "another layer's name": ({"masks": {"relu7": SOME}}, "no activation 'relu7' to mask: relu"),
     "shape": ({"masks": {"relu": torch.ones(3, 6, 6)}}, r"relu: a mask of shape \(3, 6, 6\)"),

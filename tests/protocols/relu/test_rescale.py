@@ -92,7 +92,9 @@ def test_exact_for_every_pair_of_extreme_shares(modulus, shift):
     z_s, z_c = np.ascontiguousarray(z_s), np.ascontiguousarray(z_c)
     o, q, half = modulus.value // 4 >> shift << shift, modulus.value >> shift, (modulus.value + 1) // 2
     moved = (z_c.astype(np.int64) + o) % modulus.value
-    want = (z_s >> np.uint32(shift)) + (moved >> shift) - (o >> shift) - q + q * ((moved < half) & (z_s < half))
+    want = (
+        (z_s >> np.uint32(shift)) + (moved >> shift) - (o >> shift) - q + q * ((moved < half) & (z_s < half))
+    )
     np.testing.assert_array_equal(run(RESCALE, act, z_s, z_c).y(modulus), want % modulus.value)
 
 
