@@ -68,7 +68,7 @@ def test_cost(modulus, shift):
 @pytest.mark.parametrize("shift", [3, 8, 11])
 @pytest.mark.parametrize("secret", [0, -1, 12345678])
 def test_what_the_sender_sees_is_uniform(shift, secret):
-    """c mod 2^32, and beside it P + p_s = n_c n_s Q + r: together uniform, whatever the receiver's share is."""
+    """c mod 2^32, and beside it P + p_s = n_c n_s Q + r: together uniform for any share of the receiver."""
     act = layer(RING32, shift, positions=1 << 14)
     z_s = np.random.default_rng(0).integers(0, 1 << 32, act.shape(1), dtype=np.uint32)
     z_c = np.full_like(z_s, secret % (1 << 32))
