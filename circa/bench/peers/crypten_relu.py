@@ -1,10 +1,10 @@
-"""CrypTen's ReLU between two processes over loopback. Runs in CrypTen's own environment; prints one JSON
-line.
+"""CrypTen's ReLU, or a network, between two processes over loopback. Runs in CrypTen's own environment;
+prints one JSON line.
 
-    crypten_relu.py --inputs z.npy --output y.npy --provider TFP|TTP --repeats 5
+    crypten_relu.py --inputs z.npy --output y.npy --provider TFP|TTP --repeats 5 [--network plan.npz]
 
 z.npy holds int64 fixed-point values with 16 fractional bits, CrypTen's own encoding; y.npy gets the results
-as float64.
+as float64. A network is one of `plan.py`; its weights are the second party's.
 
 What CrypTen 0.4.1 needs to work with a current torch, and to be read correctly:
 - torch moved `torch.onnx._internal.registration`, which CrypTen imports; the alias below must come first.
@@ -89,9 +89,15 @@ def party(rank: int, port: int, options: argparse.Namespace, results: "Queue[Any
     provider = crypten.mpc.get_default_provider()
     z = torch.from_numpy(np.load(options.inputs))
     x = crypten.cryptensor(z.float() / (1 << FRACTION_BITS), src=0)
+    work = x.relu
+    if options.network:
+        layers = importlib.import_module("crypten_layers").load(crypten, options.network)
+
+        def work() -> Any:
+            return layers(x)
 
     provider.trace(True)
-    x.relu()
+    work()
     requests = list(provider.request_cache)
     provider.trace(False)
 
@@ -99,7 +105,7 @@ def party(rank: int, port: int, options: argparse.Namespace, results: "Queue[Any
     for _ in range(1 + options.repeats):
         provider.request_cache, provider.tuple_cache = list(requests), {}
         offline.append(clock(ch, provider.fill_cache)[1])
-        y, spent = clock(ch, x.relu)
+        y, spent = clock(ch, work)
         online.append(spent)
         time.sleep(0.05)
     total = ch.all_reduce(y.share.clone())
@@ -135,6 +141,7 @@ def main() -> None:
     parser.add_argument("--inputs", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--provider", choices=PROVIDERS, default="TFP")
+    parser.add_argument("--network")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     port = free_port()

@@ -26,7 +26,7 @@ from ..rows import Row
 from . import Peer, PeerError, Setting
 from .environments import clean_environment, is_installed, python
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "can_isolate", "measure", "run_setting"]
 
 TIMEOUT = 900
 Measured = tuple[Row, Setting, NDArray[np.float64]]  # the last are the peer's results on `inputs.sample`
@@ -38,27 +38,38 @@ def measure(
     peer: Peer, elements: int, repeats: int, progress: Callable[[], None] = lambda: None
 ) -> list[Measured]:
     """Every setting of a peer. Raises PeerError where it is not installed or fails."""
-    if not is_installed(peer):
-        raise PeerError(
-            f"{peer.name} is not installed: run `circa bench peers install {peer.name}`, or pass --yes"
-        )
-    isolated = _can_isolate()
+    isolated = can_isolate()
     measured = []
     for setting in peer.settings:
-        printed, results = _run(peer, setting, elements, repeats, isolated)
+        printed, results = run_setting(peer, setting, sample(elements), repeats, isolated)
         measured.append((_row(peer, setting, printed, elements, isolated), setting, results))
         progress()
     return measured
 
 
-def _run(
-    peer: Peer, setting: Setting, elements: int, repeats: int, isolated: bool
+def run_setting(
+    peer: Peer,
+    setting: Setting,
+    values: NDArray[np.int64],
+    repeats: int,
+    isolated: bool,
+    network: bytes | None = None,
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """What the script of a peer prints and its results, for one setting: its ReLU on `values` (with 16
+    fractional bits), or a network of `plan.py` on them.
+    """
+    if not is_installed(peer):
+        raise PeerError(
+            f"{peer.name} is not installed: run `circa bench peers install {peer.name}`, or pass --yes"
+        )
     script = Path(__file__).parent / peer.script
     with tempfile.TemporaryDirectory(prefix="circa-peer-") as folder:
-        inputs, output = Path(folder) / "z.npy", Path(folder) / "y.npy"
-        np.save(inputs, sample(elements))
-        files = ("--inputs", str(inputs), "--output", str(output))
+        inputs, output, plan = (Path(folder) / name for name in ("z.npy", "y.npy", "plan.npz"))
+        np.save(inputs, values)
+        files = ["--inputs", str(inputs), "--output", str(output)]
+        if network is not None:
+            plan.write_bytes(network)
+            files += ["--network", str(plan)]
         command = (str(python(peer)), str(script), *files, *setting.arguments, "--repeats", str(repeats))
         try:
             done = subprocess.run(
@@ -120,7 +131,8 @@ def _row(peer: Peer, setting: Setting, printed: dict[str, Any], elements: int, i
     return row
 
 
-def _can_isolate() -> bool:
+def can_isolate() -> bool:
+    """Whether a script can have a network namespace of its own."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         return False
     return subprocess.run((*_NAMESPACE, "true"), capture_output=True, check=False).returncode == 0

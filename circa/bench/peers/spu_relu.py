@@ -1,9 +1,12 @@
-"""SPU's ReLU between two processes over loopback. Runs in SPU's own environment; prints one JSON line.
+"""SPU's ReLU, or a network, between two processes over loopback. Runs in SPU's own environment; prints one
+JSON line.
 
     spu_relu.py --inputs z.npy --output y.npy --protocol SEMI2K|CHEETAH --field FM64|FM32 --repeats 5
+        [--network plan.npz]
 
 z.npy holds int64 fixed-point values with 16 fractional bits; y.npy gets the results as float64. SPU encodes
-with 18 fractional bits in FM64 and 8 in FM32 (its defaults).
+with 18 fractional bits in FM64 and 8 in FM32 (its defaults). A network is one of `plan.py`; its weights are
+secret like the input.
 
 SEMI2K as configured by default lets one of the two parties make all correlated randomness, so it could
 compute everything; CHEETAH is a real two-party protocol. SPU makes its correlations when it needs them:
@@ -11,6 +14,7 @@ there is no offline phase apart. The first run, which also sets the OTs up, is n
 """
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -63,7 +67,7 @@ def config(options: argparse.Namespace, profile: bool = False) -> Any:
 def party(
     rank: int, ports: list[int], options: argparse.Namespace, work: Any, results: "Queue[Any]", together: Any
 ) -> None:
-    program, share, log = work
+    program, secrets, log = work
     out = os.open(f"{log}.{rank}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(out, 1)  # SPU logs to stdout, from C++
     os.dup2(out, 2)
@@ -76,7 +80,8 @@ def party(
     desc.recv_timeout_ms = desc.http_timeout_ms = 1000 * TIMEOUT
     link = libspu.link.create_brpc(desc, rank)
     runtime = spu.Runtime(link, config(options))
-    runtime.set_var("x", share)
+    for name, share in secrets.items():
+        runtime.set_var(name, share)
     spent = []
     for _ in range(1 + options.repeats):
         together.wait()
@@ -89,7 +94,8 @@ def party(
         spent.append({"seconds": seconds, "cpu_seconds": cpu, "line_bytes": loopback_bytes() - line})
     y = runtime.get_var("y")
     logged = spu.Runtime(link, config(options, profile=True))  # its log counts the rounds
-    logged.set_var("x", share)
+    for name, share in secrets.items():
+        logged.set_var(name, share)
     together.wait()
     logged.run(program)
     link.barrier()
@@ -114,6 +120,7 @@ def main() -> None:
     parser.add_argument("--output", required=True)
     parser.add_argument("--protocol", choices=PROTOCOLS, default="SEMI2K")
     parser.add_argument("--field", choices=tuple(FIELDS), default="FM64")
+    parser.add_argument("--network")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -125,12 +132,22 @@ def main() -> None:
     from spu import libspu
 
     x = (np.load(options.inputs) / (1 << FRACTION_BITS)).astype(np.float32)
+
+    def relu(v: Any) -> Any:
+        return jnp.maximum(v, 0)
+
+    function, weights = relu, {}
+    if options.network:
+        function, weights = importlib.import_module("spu_layers").load(options.network)
     secret = libspu.Visibility.VIS_SECRET
+    values = {"x": x, **weights}
+    visible = [secret] * len(values)
     program, _ = frontend.compile(
-        frontend.Kind.JAX, lambda v: jnp.maximum(v, 0), [x], {}, ["x"], [secret], lambda _: ["y"]
+        frontend.Kind.JAX, function, list(values.values()), {}, list(values), visible, lambda _: ["y"]
     )
     io = spu.Io(2, config(options))
-    shares = io.make_shares(x, secret)
+    shared = {name: io.make_shares(value, secret) for name, value in values.items()}
+    shares = [{name: parts[i] for name, parts in shared.items()} for i in (0, 1)]
     ports = [free_port(), free_port()]
     context = multiprocessing.get_context("spawn")
     results: Queue[Any] = context.Queue()

@@ -56,7 +56,7 @@ def stand_in(tmp_path, monkeypatch) -> Peer:
 
 
 def test_a_row_from_what_a_script_prints(stand_in, monkeypatch):
-    monkeypatch.setattr(run, "_can_isolate", lambda: False)
+    monkeypatch.setattr(run, "can_isolate", lambda: False)
     [(row, setting, results)] = run.measure(stand_in, ELEMENTS, 3)
     assert setting is SETTING
     assert np.array_equal(results * UNIT, np.maximum(sample(ELEMENTS), 0))
@@ -69,7 +69,7 @@ def test_a_row_from_what_a_script_prints(stand_in, monkeypatch):
 
 
 def test_bytes_are_counted_where_the_interface_is_its_own(stand_in):
-    if not run._can_isolate():
+    if not run.can_isolate():
         pytest.skip("no network namespaces for this user: peers' bytes cannot be told from others'")
     [(row, _, _)] = run.measure(stand_in, ELEMENTS, 1)
     assert row.online_bytes == row.offline_bytes == 1024 / ELEMENTS
