@@ -37,7 +37,8 @@ class InferenceError(CircaError):
 
 @dataclass
 class Row:
-    """Medians over the sessions after the first, where they differ. Bytes up go from client to server.
+    """Medians over the sessions after the first, where they differ. Bytes up go from client to server. None
+    is what another system does not tell (peers/inference.py).
 
     per_layer: dicts with layer, kind, phase, seconds at the client and at the server, bytes_up, bytes_down,
     rounds, and each party's peak of resident memory at that time.
@@ -46,21 +47,26 @@ class Row:
     model: str
     protocol: str
     network: str
-    offline_seconds: float
+    offline_seconds: float | None
     online_seconds: float
-    offline_bytes_up: int
-    offline_bytes_down: int
-    online_bytes_up: int
-    online_bytes_down: int
-    online_rounds: int
-    client_stored_bytes: int  # offline material, as arrays, between the phases
-    server_stored_bytes: int
+    offline_bytes_up: int | None
+    offline_bytes_down: int | None
+    online_bytes_up: int | None
+    online_bytes_down: int | None
+    online_rounds: int | None
+    client_stored_bytes: int | None  # offline material, as arrays, between the phases
+    server_stored_bytes: int | None
     peak_rss_client: int
     peak_rss_server: int
     per_layer: list[dict[str, Any]]
     first: dict[str, float] = field(default_factory=dict)
     further: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def assumes(self) -> str | None:
+        """What another system assumes; None for our own rows."""
+        return self.environment.get("assumes")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,20 +90,29 @@ def measure(
     images: int = 1,
     repeat: int = 3,
     threads: int = 1,
+    workers: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Measured:
-    """Run both parties on the .circa file at `path`. Raises InferenceError where a process fails."""
-    environment = settings(program, line, images, repeat, threads)  # the load is that of the moment before
-    with tempfile.TemporaryFile("w+") as said, _process("server", said, str(path), str(threads)) as server:
+    """Run both parties on the .circa file at `path`. threads: of PyTorch, each party; workers: of the server,
+    for its linear layers offline, by default as many as it takes by itself. Raises InferenceError where a
+    process fails.
+    """
+    environment = settings(program, line, images, repeat)  # the load is that of the moment before
+    environment |= {"threads_per_party": threads, "server_workers": workers or "one a core"}
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        _process("server", said, str(path), str(workers or ""), str(threads)) as server,
+    ):
         started = _read(server, said)
         emulated = line.name != "loopback"
         with Link(line, started["address"]) if emulated else nullcontext() as link:
             client = _client(
-                program, link.address if link else started["address"], images, repeat, threads, progress
+                program, link.address if link else started["address"], line, images, repeat, threads, progress
             )
         assert server.stdin is not None
         server.stdin.close()
-        reports = _read(server, said)["reports"]
+        ended = _read(server, said)
+    reports = ended["reports"]
     sessions = client["sessions"]
     for session, report in zip(sessions, reports, strict=True):
         end = session["times"]["end"]
@@ -105,8 +120,9 @@ def measure(
         session["server_stored"] = report["stored_bytes"]
     row = _row(model, program, line, sessions, client["further"])
     row.peak_rss_client = max(session["peak_bytes"] for session in sessions)
-    row.peak_rss_server = max(report["peak_bytes"] for report in reports)
+    row.peak_rss_server = max(ended["workers_peak_bytes"], *(report["peak_bytes"] for report in reports))
     row.first["weights_seconds"] = started["weights_seconds"]
+    environment["security"]["ot"]["k"] = client["ot_k"]
     row.environment = environment
     last = sessions[-1]
     return Measured(row, last["times"], last["spans"], last["server_spans"])
@@ -199,11 +215,18 @@ def _typical(sessions: list[dict[str, Any]], phase: str) -> dict[str, Any]:
 
 
 def _client(
-    program: Program, address: str, images: int, repeat: int, threads: int, progress: Progress
+    program: Program,
+    address: str,
+    line: Network,
+    images: int,
+    repeat: int,
+    threads: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     entry = program.input
     wanted = {
         "address": address,
+        "line": asdict(line),
         "shape": (images, *entry.shape),
         "limit": entry.limit * 2.0**-entry.frac_bits,
         "repeat": repeat,

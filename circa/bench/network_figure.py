@@ -18,6 +18,14 @@ __all__ = ["SUFFIXES", "check", "draw"]
 SUFFIXES = (".png", ".svg", ".pdf")
 _GREY, _BLUE, _LIGHT, _RED, _PALE = "#9a9a9a", "#0072b2", "#8ec6e6", "#c1272d", "#eba39d"
 
+_STACK: tuple[tuple[str, str, str, tuple[str, ...] | None], ...] = (  # label, colour, phase, kinds of layer
+    ("set-up", _GREY, "offline", ("setup",)),
+    ("linear layers, offline", _BLUE, "offline", ("linear",)),
+    ("activations, offline", _LIGHT, "offline", ("activate",)),
+    ("all, offline", _PALE, "offline", ("all",)),  # of another system
+    ("online", _RED, "online", None),
+)
+
 Part = tuple[str, str, Callable[[dict[str, Any]], float]]  # label, colour, what a layer adds to it
 
 
@@ -96,12 +104,7 @@ def _layers(pyplot: Any, row: Row) -> Any:
 
 def _totals(pyplot: Any, rows: Sequence[Row]) -> Any:
     """Seconds on the left, megabytes on the right, a bar a row."""
-    parts = (
-        ("set-up", _GREY, "offline", ("setup",)),
-        ("linear layers, offline", _BLUE, "offline", ("linear",)),
-        ("activations, offline", _LIGHT, "offline", ("activate",)),
-        ("online", _RED, "online", None),
-    )
+    parts = [part for part in _STACK if part[3] != ("all",) or any(row.assumes for row in rows)]
     height = 1.7 + 0.28 * len(rows)
     figure, axes = pyplot.subplots(1, 2, figsize=(9, height), sharey=True)
     for axis, keys, scale, unit in (
@@ -111,7 +114,7 @@ def _totals(pyplot: Any, rows: Sequence[Row]) -> Any:
         left = [0.0] * len(rows)
         for label, colour, phase, kinds in parts:
             values = [_select(phase, kinds, key, scale) for key in keys]
-            widths = [sum(value(layer) for layer in row.per_layer for value in values) for row in rows]
+            widths = [sum(value(layer) for layer in _bars(row) for value in values) for row in rows]
             axis.barh(range(len(rows)), widths, 0.7, left, color=colour, label=label)
             left = [a + b for a, b in zip(left, widths, strict=True)]
         for i, total in enumerate(left):
@@ -129,12 +132,30 @@ def _totals(pyplot: Any, rows: Sequence[Row]) -> Any:
     return figure
 
 
+def _bars(row: Row) -> list[dict[str, Any]]:
+    """The row's layers; for another system, which does not tell them, one entry a phase."""
+    if not row.assumes:
+        return row.per_layer
+    return [
+        {
+            "phase": phase,
+            "kind": "all",
+            "seconds": seconds or 0.0,
+            "bytes_up": row.environment.get(f"{phase}_bytes") or 0.0,
+            "bytes_down": 0.0,
+        }
+        for phase, seconds in (("offline", row.offline_seconds), ("online", row.online_seconds))
+    ]
+
+
 def _grid(axis: Any, way: str) -> None:
     axis.grid(axis=way, color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
 
 
 def _line(row: Row) -> str:
+    if row.assumes:
+        return f"{row.network}, {row.protocol} mod {row.environment['modulus']}"
     line = row.environment["link"]
     if not line["emulated"]:
         return str(row.network)

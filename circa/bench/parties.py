@@ -1,23 +1,25 @@
 """The two processes of a measured inference: a real server and a real client, which report to a third.
 
-    python -m circa.bench.parties server MODEL.circa THREADS
+    python -m circa.bench.parties server MODEL.circa WORKERS THREADS
     python -m circa.bench.parties client THREADS
 
 The server prints {"address", "weights_seconds"}, serves until its stdin ends, and prints its reports. The
-client reads {"address", "shape", "limit", "repeat"} from stdin, prints {"progress": [what, done, total]} as
-it goes on, and at last what it measured. One JSON object a line.
+client reads its arguments as an object from stdin, prints {"progress": [what, done, total]} as it goes on,
+and at last what it measured. One JSON object a line.
 
     sessions    1 + repeat, one inference each, from the connection on; the first finds everything cold
     further     more inferences in the last session, which has its keys and base OTs already
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from circa.network import Network
 from circa.report import Report
 
 __all__ = ["client", "server"]
@@ -25,7 +27,7 @@ __all__ = ["client", "server"]
 Progress = Callable[[str, int, int], None]
 
 
-def server(path: str, threads: int) -> None:
+def server(path: str, workers: int) -> None:
     """Serve the file; `weights_seconds` is what preparing the weights took, once for all clients."""
     from circa.model import ConvertedModel
     from circa.server import Server
@@ -38,16 +40,22 @@ def server(path: str, threads: int) -> None:
 
     model = ConvertedModel.load(path)
     start = time.perf_counter()
-    with Server(model, port=0, new_report=new_report, workers=threads) as running:
+    with Server(model, port=0, new_report=new_report, workers=workers) as running:
         _say({"address": running.address, "weights_seconds": time.perf_counter() - start})
         sys.stdin.read()
-    _say({"reports": [_report(report) for report in reports]})
+    children = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # workers that are processes
+    _say({"reports": [_report(report) for report in reports], "workers_peak_bytes": children})
 
 
 def client(
-    address: str, shape: tuple[int, ...], limit: float, repeat: int, progress: Progress
+    address: str,
+    line: dict[str, Any],
+    shape: tuple[int, ...],
+    limit: float,
+    repeat: int,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Times, spans and stock of every session; times of the further inferences.
+    """Times, spans and stock of every session; times of the further inferences. line: a `Network`'s fields.
 
     The input is random, of this shape, images first, and at most `limit` in size.
     """
@@ -71,13 +79,14 @@ def client(
 
     for last in [False] * repeat + [True]:
         start, report = time.perf_counter(), Report(watch_memory=True)
-        with connect(address, report=report) as session:
+        with connect(address, report=report, network=Network(**line)) as session:
+            ot_k = session.ot_k
             sessions.append({"times": inference(session, start), **_report(report)})
             if last:
                 further += [inference(session, time.perf_counter()) for _ in range(repeat)]
                 sessions[-1]["peak_bytes"] = report.peak_bytes
     progress("", total, total)
-    return {"sessions": sessions, "further": further}
+    return {"sessions": sessions, "further": further, "ot_k": ot_k}
 
 
 def _report(report: Report) -> dict[str, Any]:
@@ -101,7 +110,7 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     try:
         if role == "server":
-            server(path[0], int(threads))
+            server(path[0], int(path[1]))
             return
         wanted = json.loads(sys.stdin.readline())
         _say(client(**wanted, progress=lambda *step: _say({"progress": step})))

@@ -14,13 +14,12 @@ from . import environment
 __all__ = ["settings"]
 
 
-def settings(program: Program, line: Network, images: int, repeat: int, threads: int) -> dict[str, Any]:
+def settings(program: Program, line: Network, images: int, repeat: int) -> dict[str, Any]:
     """The environment of `environment.describe`, and the settings of one row."""
     windows = {op.window.bits for op in program.activations if op.window is not None}
     sets = sorted({op.parameters for op in program.linear})
     return {
         **environment.describe(),
-        "threads_per_party": threads,
         "images": images,
         "repeat": repeat,
         "relus": program.relus * images,
@@ -33,7 +32,7 @@ def settings(program: Program, line: Network, images: int, repeat: int, threads:
             "model": "semi-honest, no dealer",
             "kappa": KAPPA,
             "statistical": MARGIN,
-            "ot": {"extension": "IKNP", "k": 1},
+            "ot": {"extension": "SoftSpoken"},  # and k, which the client chooses by the line
             "he": [{"name": name, **_he(name)} for name in sets],
         },
     }

@@ -13,6 +13,8 @@ from circa.commands import MAX_IMAGES
 from circa.errors import ParameterError
 
 from .console import Json, emit, out, reporting, track
+from .peers import Yes
+from .peers import provide as provide_peer
 
 if TYPE_CHECKING:
     from circa.bench.inference import Row
@@ -40,7 +42,14 @@ def network(
     bits: Annotated[int, typer.Option(help="Window bits n of the sign test.")] = 6,
     images: Annotated[int, typer.Option(help="Images in one batch.")] = 1,
     repeat: Annotated[int, typer.Option(help="Sessions after one that finds everything cold.")] = 3,
-    threads: Annotated[int, typer.Option(help="Threads of each party.")] = 1,
+    threads: Annotated[int, typer.Option(help="PyTorch's threads, each party.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="The server's workers for linear layers; default: one a core.")
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="Run the networks in this system too, over loopback: crypten or spu; repeatable."),
+    ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="A table of layers for every row, too.")] = False,
     trace: Annotated[
         Path | None, typer.Option(help="Write a Chrome trace of both parties (Perfetto, speedscope).")
@@ -48,6 +57,7 @@ def network(
     figure: Annotated[
         Path | None, typer.Option(help="Draw seconds and bytes, stacked, in this file (.png, .svg, .pdf).")
     ] = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """What a private inference costs over a line: seconds, bytes, round trips, memory, offline and online.
@@ -60,7 +70,9 @@ def network(
         from circa.bench import network_figure as figures
         from circa.bench import trace as traces
         from circa.bench.architectures import find, provide
-        from circa.bench.inference import Measured, measure
+        from circa.bench.inference import Measured, Row, measure
+        from circa.bench.peers import inference as peer_inference
+        from circa.bench.peers.environments import by_name
         from circa.network import network as named
         from circa.protocols.relu import modulus_for
 
@@ -74,20 +86,32 @@ def network(
         lines = [named(name, bandwidth, latency) for name in dict.fromkeys(line or ["loopback"])]
         subjects = {name: find(name) for name in model or ["resnet20"]}
         modulus_for(relu)  # an unknown protocol is refused before the conversion
+        peers = [by_name(name) for name in dict.fromkeys(peer or ())]
         if figure is not None:
             figures.check(figure)
+        for one in peers:
+            provide_peer(one, yes, as_json)
         measured: list[Measured] = []
+        rows: list[Row] = []
+
+        def add(row: Row) -> None:
+            rows.append(row)
+            if as_json:
+                emit(row.to_dict())
+
         with tempfile.TemporaryDirectory(prefix="circa-bench-") as folder:
             for name, subject in subjects.items():
                 with track(f"converting {name}", as_json) as progress:
                     label, path, program = provide(subject, Path(folder), relu, bits, progress)
                 for link in lines:
                     with track(f"{label}, {link.name}", as_json) as progress:
-                        run = measure(label, path, program, link, images, repeat, threads, progress)
+                        run = measure(label, path, program, link, images, repeat, threads, workers, progress)
                     measured.append(run)
-                    if as_json:
-                        emit(measured[-1].row.to_dict())
-        rows = [run.row for run in measured]
+                    add(run.row)
+                for one in peers:
+                    with track(f"{label}, {one.name}", as_json) as progress:
+                        for row in peer_inference.measure(one, label, path, images, repeat, progress):
+                            add(row)
         written = []
         if trace is not None:
             traces.write(measured, trace)
@@ -113,8 +137,15 @@ def _print(rows: "list[Row]", layers: bool) -> None:
     )
     page = out if out.is_terminal else Console(width=150)  # in a file or pipe, nothing needs to be cut
     page.print(_totals(rows))
-    for row in rows if layers else ():
-        page.print(_layers(row))
+    for row in rows:
+        if layers and not row.assumes:
+            page.print(_layers(row))
+        if row.assumes:
+            page.print(
+                f"{row.protocol}, modulus {row.environment['modulus']}: {row.assumes}",
+                highlight=False,
+                markup=False,
+            )
 
 
 def _totals(rows: "list[Row]") -> Table:
@@ -125,6 +156,7 @@ def _totals(rows: "list[Row]") -> Table:
     table = _table("", caption)
     table.add_column("\nnetwork", no_wrap=True)
     table.add_column("\nline", no_wrap=True)
+    table.add_column("\nprotocol", no_wrap=True)
     for group, columns in (
         ("offline", ("s", "further", "MB ↑", "MB ↓")),
         ("online", ("s", "MB ↑", "MB ↓", "trips")),
@@ -135,16 +167,19 @@ def _totals(rows: "list[Row]") -> Table:
             table.add_column(f"{'' if i else group}\n{column}", justify="right", no_wrap=True)
     for row in rows:
         moved = [row.offline_bytes_up, row.offline_bytes_down, row.online_bytes_up, row.online_bytes_down]
-        cells = [f"{count / 1e6:.2f}" for count in moved]
+        cells = ["" if count is None else f"{count / 1e6:.2f}" for count in moved]
+        if row.assumes:
+            cells[1], cells[3] = (_both_ways(row, phase) for phase in ("offline", "online"))
         table.add_row(
             row.model,
             row.network,
-            f"{row.offline_seconds:.2f}",
-            f"{row.further['offline_seconds']:.2f}",
+            row.protocol,
+            _seconds(row.offline_seconds, 2),
+            _seconds(row.further.get("offline_seconds"), 2),
             *cells[:2],
-            f"{row.online_seconds:.3f}",
+            _seconds(row.online_seconds, 3),
             *cells[2:],
-            str(row.online_rounds),
+            "" if row.online_rounds is None else str(row.online_rounds),
             _both(row.client_stored_bytes, row.server_stored_bytes),
             _both(row.peak_rss_client, row.peak_rss_server),
         )
@@ -180,7 +215,17 @@ def _cells(layer: dict[str, Any] | None) -> tuple[str, ...]:
     )
 
 
-def _both(client: int, server: int) -> str:
+def _seconds(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _both_ways(row: "Row", phase: str) -> str:
+    """A peer's bytes are counted on its line, both ways together."""
+    count = row.environment.get(f"{phase}_bytes")
+    return "" if count is None else f"⇅ {count / 1e6:.1f}"
+
+
+def _both(client: int | None, server: int | None) -> str:
     """Two numbers of bytes in MB; a dash for none."""
     return "/".join(f"{count / 1e6:.0f}" if count else "-" for count in (client, server))
 

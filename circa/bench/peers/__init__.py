@@ -3,8 +3,12 @@
 environments.py          a Python environment for each, made on request
 run.py                   one process tree a peer; a row like ours from its JSON line
 agreement.py             the same inputs, the same results within a derived bound
-crypten_relu.py          runs in CrypTen's environment, imports nothing of ours
+plan.py                  a converted network in words that the peers' scripts understand
+inference.py             a row of `circa bench network` for a peer
+crypten_relu.py          runs in CrypTen's environment, imports nothing of ours: its ReLU or a network
+crypten_layers.py        the network's layers there
 spu_relu.py              runs in SPU's
+spu_layers.py
 requirements-*.txt       pinned
 """
 

@@ -20,6 +20,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import queue
 import resource
 import socket
 import sys
@@ -136,6 +137,22 @@ def clock(ch: Any, work: Any) -> tuple[Any, dict[str, Any]]:
     return result, spent
 
 
+def collect(results: "Queue[Any]", processes: list[Any]) -> dict[int, Any]:
+    """Both parties' results; an error as soon as one has died."""
+    parties: dict[int, Any] = {}
+    deadline = time.monotonic() + TIMEOUT
+    while len(parties) < 2:
+        try:
+            rank, found = results.get(timeout=1)
+            parties[rank] = found
+        except queue.Empty:
+            if any(process.exitcode for process in processes):
+                raise RuntimeError("a party died: it said why above") from None
+            if time.monotonic() > deadline:
+                raise
+    return parties
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", required=True)
@@ -153,7 +170,7 @@ def main() -> None:
     for process in processes:
         process.start()
     try:
-        parties = dict(results.get(timeout=TIMEOUT) for _ in (0, 1))
+        parties = collect(results, processes)
         for process in processes:
             process.join(20)
     finally:
