@@ -184,8 +184,9 @@ def main() -> None:
             for process in processes:
                 process.join(20)
         except Exception:
-            with open(f"{log}.0") as lines:
-                sys.stderr.write(lines.read()[-2000:])
+            for i, process in enumerate(processes):
+                with open(f"{log}.{i}") as lines:
+                    sys.stderr.write(f"party {i}, exit status {process.exitcode}: {lines.read()[-1000:]}\n")
             raise
         finally:
             for process in processes:
