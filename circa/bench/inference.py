@@ -94,14 +94,14 @@ def measure(
     progress: Progress = lambda what, done, total: None,
 ) -> Measured:
     """Run both parties on the .circa file at `path`. threads: of PyTorch, each party; workers: of the server,
-    for its linear layers offline, by default as many as it takes by itself. Raises InferenceError where a
-    process fails.
+    for its linear layers offline, by default as many as threads. Raises InferenceError where a process fails.
     """
+    workers = workers or threads
     environment = settings(program, line, images, repeat)  # the load is that of the moment before
-    environment |= {"threads_per_party": threads, "server_workers": workers or "one a core"}
+    environment |= {"threads_per_party": threads, "server_workers": workers}
     with (
         tempfile.TemporaryFile("w+") as said,
-        _process("server", said, str(path), str(workers or ""), str(threads)) as server,
+        _process("server", said, str(path), str(workers), str(threads)) as server,
     ):
         started = _read(server, said)
         emulated = line.name != "loopback"

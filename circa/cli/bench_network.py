@@ -44,7 +44,7 @@ def network(
     repeat: Annotated[int, typer.Option(help="Sessions after one that finds everything cold.")] = 3,
     threads: Annotated[int, typer.Option(help="PyTorch's threads, each party.")] = 1,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="The server's workers for linear layers; default: one a core.")
+        int | None, typer.Option(min=1, help="The server's workers for linear layers; default: --threads.")
     ] = None,
     peer: Annotated[
         list[str] | None,

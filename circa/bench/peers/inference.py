@@ -3,8 +3,8 @@
 The network is the one that we run, with the weights that our integers stand for (`plan.py`); its input is
 the first party's and its weights the second's. What a peer does not tell is None: bytes are counted on its
 line, both ways together, where it has a line of its own, and are `offline_bytes` and `online_bytes` in the
-row's environment. A peer without an offline phase of its own (SPU) makes its correlations online. SPU's 32-bit
-field is left out: its 8 fractional bits are few for a network, and SEMI2K 0.9.5 dies of convolutions in it.
+row's environment. A peer without an offline phase of its own (SPU) makes its correlations online. SPU's
+32-bit field is left out: its 8 fractional bits are few for a network, and SEMI2K 0.9.5 dies of convolutions.
 """
 
 import statistics
