@@ -27,6 +27,10 @@ def stock(
     expect: Annotated[
         str | None, typer.Option(help="The model hash to insist on (`circa serve` prints it).")
     ] = None,
+    network: Annotated[
+        str,
+        typer.Option(help="loopback, lan or wan: how much work OT spends to save bytes."),
+    ] = "lan",
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds of silence until the server counts as gone.")
     ] = TIMEOUT,
@@ -42,7 +46,7 @@ def stock(
     with reporting(as_json):
         from circa.client import connect
 
-        with connect(address, timeout=timeout, expect=expect) as session:
+        with connect(address, timeout=timeout, expect=expect, network=network) as session:
             found = session.stock()
             trial = None if prepare is None else _prepare(session, prepare, as_json)
         result = _result(session, found, trial)

@@ -230,7 +230,8 @@ def test_a_server_that_counts_otherwise_is_not_believed(server: circa.Server) ->
 
 
 def test_the_command(server: circa.Server, model: circa.ConvertedModel) -> None:
-    done = CliRunner().invoke(app, ["stock", server.address, "--prepare", "5", "--json"])
+    arguments = [server.address, "--prepare", "5", "--network", "wan", "--json"]
+    done = CliRunner().invoke(app, ["stock", *arguments])
     assert done.exit_code == 0
     result = json.loads(done.stdout)
     trial = result["prepare"]
