@@ -11,7 +11,7 @@ input; the **receiver** (c) holds a share that is fixed offline. In `circa` they
     ot/products.py    shares of bit * value             [Gil99]                       never
     ot/one_of_n.py    1-of-2^n random OT of bits        [NP99]; design.md 5.2         never
     beaver.py         triples from COT, multiplication  [Bea91], [Gil99]              never
-    linear/           W r - s under BFV                 Cheetah [HLHD22]              never; flood >= 2^40
+    linear/           W r - s under BFV; native or SEAL Cheetah [HLHD22]              never; flood >= 2^40
     garbling/         Yao's circuits, half gates        [ZRE15], [LP09]               never
     sign/             sign tests on shares              design.md 4 and 5             near 0, by stated law
     relu/             ReLU protocols by name            below                         as its sign test
