@@ -62,8 +62,6 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("sqrt", "a root", "use nn.ReLU"),
     ("exp.", "an exponential", "use nn.ReLU"),
     ("abs", "an absolute value", "use F.relu(x) + F.relu(-x)"),
-    ("maximum", "a maximum of two values", "use b + F.relu(a - b)"),
-    ("minimum", "a minimum of two values", "use b - F.relu(b - a)"),
     ("embedding", "a look-up by the input's value", "do it on the client, before the model"),
     ("index", "indices that are lists or depend on the input", "use slices"),
     ("native_dropout", "dropout that is active in eval mode", "pass training=self.training to F.dropout"),

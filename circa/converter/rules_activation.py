@@ -1,9 +1,12 @@
 """Rules for what is not linear: sums of ReLUs with knots."""
 
 import torch
+from torch import Tensor
 
 from .graph import Activate, Add, Node, Rescale, Scale
-from .rules_linear import constant
+from .maximum import maximum
+from .rules_linear import Value, constant
+from .rules_shape import expand
 from .site import Site, Unsupported, per_channel, scaled
 
 
@@ -42,6 +45,31 @@ def at_most(site: Site, x: Node, high: float | None) -> Node:
     below = per_channel(f"{site.name}.below", x, minus, bound)
     rest = Activate(site.name, [below], x.shape)
     return per_channel(f"{site.name}.offset", rest, minus, bound)
+
+
+def larger(site: Site, x: Value, y: Value) -> Node:
+    """max(x, y) = y + ReLU(x - y)."""
+    if isinstance(x, Node) and isinstance(y, Node):
+        x, y = (expand(Site(f"{site.name}.wide{i}", site.shape), v) for i, v in enumerate((x, y)))
+        return maximum(site.name, x, y)
+    node, bound = one_bound(x, y)
+    return clamp(site, node, low=bound)
+
+
+def smaller(site: Site, x: Value, y: Value) -> Node:
+    """min(x, y) = -max(-x, -y)."""
+    if isinstance(x, Node) and isinstance(y, Node):
+        minus = [scaled(f"{site.name}.minus{i}", v, -1.0) for i, v in enumerate((x, y))]
+        return scaled(f"{site.name}.minus", larger(site, *minus), -1.0)
+    node, bound = one_bound(x, y)
+    return clamp(site, node, high=bound)
+
+
+def one_bound(x: Value, y: Value) -> tuple[Node, float]:
+    node, bound = (x, y) if isinstance(x, Node) else (y, x)
+    if not isinstance(node, Node) or not isinstance(bound, Tensor) or bound.numel() != 1:
+        raise Unsupported("a bound that differs from value to value", "use c + F.relu(x - c)")
+    return node, bound.item()
 
 
 def clamp_max(site: Site, x: Node, high: float) -> Node:

@@ -161,6 +161,20 @@ def concatenate(site: Site, tensors: Sequence[object], dim: int = 0) -> Node:
     return parts[0] if len(parts) == 1 else Concat(site.name, parts, site.shape, d)
 
 
+def stack(site: Site, tensors: Sequence[Node], dim: int = 0) -> Node:
+    """Along a new dimension."""
+    d = dim % (len(site.shape) + 1) - 1
+    if d < 0:
+        raise Unsupported("it runs over the batch", BATCH_REMEDY)
+    one = (*site.shape[:d], 1, *site.shape[d + 1 :])
+    return concatenate(site, [reshaped(f"{site.name}.{i}", x, one) for i, x in enumerate(tensors)], d + 1)
+
+
+def unbind(site: Site, x: Node, dim: int = 0) -> tuple[Node, ...]:
+    pieces = split(site, x, 1, dim)
+    return tuple(reshaped(f"{site.name}.shape{i}", part, site.shape) for i, part in enumerate(pieces))
+
+
 def padded(name: str, x: Node, d: int, before: int, after: int) -> Node:
     """Zeros along dimension d."""
     if not before and not after:

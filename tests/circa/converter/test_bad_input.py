@@ -52,7 +52,7 @@ SINGLE = {
     "batch statistics": (nn.BatchNorm2d(3, track_running_stats=False), "track_running_stats=True"),
     "product": (Function(lambda x: x * F.relu(x)), "product"),
     "quotient": (Function(lambda x: x / (1 + F.relu(x))), "divide by a constant"),
-    "maximum": (Function(lambda x: torch.maximum(x, -x)), "F.relu"),
+    "maximum of many bounds": (Function(lambda x: torch.maximum(x, torch.arange(8.0))), "F.relu(x - c)"),
     "padding with ones": (nn.ConstantPad2d(1, 1.0), "zeros"),
     "ceil mode with a divisor": (nn.AvgPool2d(3, 3, ceil_mode=True, divisor_override=4), "ceil_mode=False"),
     "dilated maximum": (nn.MaxPool2d(3, 1, dilation=2), "dilation=1"),
