@@ -60,6 +60,8 @@ def connect(
         HandshakeError: another protocol version, or another model than expected.
     """
     line = named(network) if isinstance(network, str) else network
+    if not timeout > 0:
+        raise ParameterError(f"a timeout is a number of seconds above 0, not {timeout}")
     host, port = parse_address(address, DEFAULT_PORT)
     channel = open_channel(host, port, timeout)
     try:

@@ -65,6 +65,15 @@ class Server:
         memory: int = MEMORY,
         ray: str | None = None,
     ):
+        if not isinstance(model, ConvertedModel | str | os.PathLike):
+            raise ParameterError(
+                f"a server takes a ConvertedModel or the path of a .circa file, not a {type(model).__name__}:"
+                " circa.convert makes the one from a network, its save the other"
+            )
+        if not 0 <= port < 1 << 16 or not timeout > 0:
+            raise ParameterError(
+                f"a port is 0 to 65535 and a timeout above 0, not port {port}, timeout {timeout}"
+            )
         self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
         program, weights = self.model.program, self.model.weights
         self.model_hash = model_hash(program)

@@ -72,3 +72,9 @@ def test_sessions_at_the_same_time_do_not_pass_the_bound_together() -> None:
 def test_a_bound_below_one_image_is_refused(limit: Limit) -> None:
     with pytest.raises(ParameterError, match="one image of this model takes 10 bytes"):
         Ledger(limit, image_bytes=10)
+
+
+def test_a_bound_of_exactly_one_image() -> None:
+    with Ledger(Limit(1, 10), image_bytes=10).account("a") as account:
+        assert account.reserve(1) is Verdict.ACCEPTED
+        assert account.reserve(1) is Verdict.TOO_MANY_IMAGES

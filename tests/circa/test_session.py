@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +184,25 @@ def test_a_port_in_use_is_named(server: circa.Server, converted: circa.Converted
     _, port = parse_address(server.address, 0)
     with pytest.raises(ParameterError, match=f"cannot listen at 127.0.0.1:{port}"):
         circa.Server(converted, port=port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"port": 65536}, "a port is 0 to 65535"),
+        ({"timeout": 0.0}, "a timeout above 0"),
+        ({"model": nn.Linear(2, 2)}, r"not a Linear: circa\.convert makes"),
+        ({"model": "nowhere.circa"}, "nowhere.circa: cannot be read"),
+    ],
+)
+def test_a_server_of_something_else(
+    converted: circa.ConvertedModel, arguments: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ParameterError, match=text):
+        circa.Server(**{"model": converted, "port": 0, **arguments})
+
+
+def test_a_timeout_is_above_zero(server: circa.Server) -> None:
+    for timeout in (0.0, -1.0, float("nan")):
+        with pytest.raises(ParameterError, match="seconds above 0"):
+            circa.connect(server.address, timeout=timeout)
