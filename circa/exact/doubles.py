@@ -5,6 +5,7 @@ the library adds (PyTorch has no float64 convolution by a transform). With resid
 that allows rows of weights of 1-norm up to 2^20; beyond, x is split into two limbs of 16 bits.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -36,7 +37,10 @@ def by_doubles(g: LinearShape, weight: NDArray[np.int64], bias: Residues | None,
 
     def convolve(x: Residues) -> Tensor:
         image = torch.nn.functional.pad(torch.from_numpy(x.astype(np.float64)), (left, right, top, bottom))
-        sums = torch.nn.functional.conv2d(image, kernel, None, g.stride, 0, g.dilation, g.groups)
+        if g.groups == g.in_channels > 1:
+            sums = depthwise(g, image, kernel)
+        else:
+            sums = torch.nn.functional.conv2d(image, kernel, None, g.stride, 0, g.dilation, g.groups)
         return reduce(sums.view(x.shape[0], g.out_channels, -1), modulus)
 
     def product(x: Residues) -> Tensor:
@@ -51,6 +55,18 @@ def by_doubles(g: LinearShape, weight: NDArray[np.int64], bias: Residues | None,
         return y if bias is None else modulus.add(y, bias[:, None])
 
     return apply
+
+
+def depthwise(g: LinearShape, image: Tensor, kernel: Tensor) -> Tensor:
+    """One input channel a group, tap by tap: PyTorch's float64 convolution is slow at that."""
+    image = image.repeat_interleave(g.out_channels // g.groups, 1) if g.out_channels > g.groups else image
+    total = image.new_zeros(image.shape[0], *g.output_shape)
+    for i, j in itertools.product(*map(range, g.kernel)):
+        top, left = i * g.dilation[0], j * g.dilation[1]
+        rows = slice(top, top + (g.out_height - 1) * g.stride[0] + 1, g.stride[0])
+        columns = slice(left, left + (g.out_width - 1) * g.stride[1] + 1, g.stride[1])
+        total.addcmul_(image[:, :, rows, columns], kernel[:, :, i, j, None])
+    return total
 
 
 def reduce(total: Tensor, modulus: Modulus) -> Tensor:

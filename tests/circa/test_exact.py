@@ -114,6 +114,19 @@ def test_extreme_values(arithmetic: str, modulus: Modulus, channels: int, low: i
 
 
 @pytest.mark.parametrize("modulus", MODULI)
+@pytest.mark.parametrize("bits", [7, 15])
+@pytest.mark.parametrize("multiplier", [1, 3])
+def test_one_input_channel_a_group(arithmetic: str, modulus: Modulus, bits: int, multiplier: int) -> None:
+    op = layer((5, 11, 12), 5 * multiplier, 3, stride=(2, 3), padding=(2, 0, 1, 3), dilation=(2, 1), groups=5)
+    rng = np.random.default_rng(6)
+    weight = rng.integers(-(1 << bits), 1 << bits, op.geometry.weight_shape)
+    x = rng.integers(0, modulus.value, (2, *op.geometry.input_shape), dtype=np.uint32)
+    np.testing.assert_array_equal(
+        ExactLinear(op, weight, None, modulus)(x), reference(op, weight, None, x, modulus)
+    )
+
+
+@pytest.mark.parametrize("modulus", MODULI)
 def test_fully_connected_from_any_shape(modulus: Modulus) -> None:
     rng = np.random.default_rng(2)
     g = geometry((60, 1, 1), 7)
