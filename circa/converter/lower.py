@@ -3,7 +3,6 @@ at once.
 """
 
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,110 +13,14 @@ from torch.export.graph_signature import OutputKind
 
 from circa.errors import ConversionError
 
-from . import rules_activation as activation
-from . import rules_arithmetic as arithmetic
-from . import rules_linear as linear
-from . import rules_pool as pool
-from . import rules_shape as shape
 from .advice import advice
 from .capture import BATCH
 from .graph import Node, Source
-from .rules_product import power, square
+from .rules import RULES
+from .rules_shape import BATCH_REMEDY
 from .site import Site, Unsupported
 
 __all__ = ["lower"]
-
-aten = torch.ops.aten
-
-RULES: dict[Any, Callable[..., Any]] = {
-    aten.conv1d.default: linear.convolution,
-    aten.conv1d.padding: linear.convolution,
-    aten.conv2d.default: linear.convolution,
-    aten.conv2d.padding: linear.convolution,
-    aten.linear.default: linear.linear,
-    aten.matmul.default: linear.matmul,
-    aten.mm.default: linear.matmul,
-    aten.addmm.default: linear.addmm,
-    aten._native_batch_norm_legit_no_training.default: linear.batch_norm,
-    aten.adaptive_max_pool1d.default: pool.adaptive_max_pool,
-    aten.adaptive_max_pool2d.default: pool.adaptive_max_pool,
-    aten.amax.default: pool.largest,
-    aten.avg_pool1d.default: pool.average_pool,
-    aten.avg_pool2d.default: pool.average_pool,
-    aten.adaptive_avg_pool1d.default: pool.adaptive_average_pool,
-    aten.adaptive_avg_pool2d.default: pool.adaptive_average_pool,
-    aten.mean.dim: pool.mean,
-    aten.mean.default: pool.mean,
-    aten.sum.dim_IntList: pool.total,
-    aten.sum.default: pool.total,
-    aten.add.Tensor: arithmetic.add,
-    aten.add.Scalar: arithmetic.add,
-    aten.sub.Tensor: arithmetic.subtract,
-    aten.sub.Scalar: arithmetic.subtract,
-    aten.rsub.Scalar: arithmetic.subtract_from,
-    aten.mul.Tensor: arithmetic.multiply,
-    aten.mul.Scalar: arithmetic.multiply,
-    aten.square.default: square,
-    aten.pow.Tensor_Scalar: power,
-    aten.div.Tensor: arithmetic.divide,
-    aten.div.Scalar: arithmetic.divide,
-    aten.where.self: arithmetic.where,
-    aten.where.ScalarOther: arithmetic.where,
-    aten.masked_fill.Scalar: arithmetic.masked_fill,
-    aten.masked_fill.Tensor: arithmetic.masked_fill,
-    aten.neg.default: arithmetic.negate,
-    aten.relu.default: activation.relu,
-    aten.relu6.default: activation.relu6,
-    aten.hardtanh.default: activation.hardtanh,
-    aten.clamp.default: activation.clamp,
-    aten.clip.default: activation.clamp,
-    aten.clamp_min.default: activation.clamp_min,
-    aten.clamp_max.default: activation.clamp_max,
-    aten.hardsigmoid.default: activation.hardsigmoid,
-    aten.maximum.default: activation.larger,
-    aten.max.other: activation.larger,
-    aten.minimum.default: activation.smaller,
-    aten.min.other: activation.smaller,
-    aten.leaky_relu.default: activation.leaky_relu,
-    aten.prelu.default: activation.prelu,
-    aten.max_pool1d.default: pool.max_pool,
-    aten.max_pool2d.default: pool.max_pool,
-    aten.view.default: shape.reshape,
-    aten._unsafe_view.default: shape.reshape,
-    aten.reshape.default: shape.reshape,
-    aten.flatten.using_ints: shape.reshape,
-    aten.unflatten.int: shape.reshape,
-    aten.squeeze.default: shape.reshape,
-    aten.squeeze.dim: shape.reshape,
-    aten.squeeze.dims: shape.reshape,
-    aten.unsqueeze.default: shape.reshape,
-    aten.permute.default: shape.permute,
-    aten.transpose.int: shape.permute,
-    aten.slice.Tensor: shape.cut,
-    aten.select.int: shape.select,
-    aten.split.Tensor: shape.split,
-    aten.split.sizes: shape.split,
-    aten.split_with_sizes.default: shape.split,
-    aten.cat.default: shape.concatenate,
-    aten.concat.default: shape.concatenate,
-    aten.concatenate.default: shape.concatenate,
-    aten.stack.default: shape.stack,
-    aten.unbind.int: shape.unbind,
-    aten.pad.default: shape.pad,
-    aten.constant_pad_nd.default: shape.zero_pad,
-    aten.expand.default: shape.expand,
-    aten.zeros_like.default: shape.zeros_like,
-    aten.new_zeros.default: shape.zeros_like,
-    aten.clone.default: shape.identity,
-    aten.alias.default: shape.identity,
-    aten.detach.default: shape.identity,
-    aten._to_copy.default: shape.to_copy,
-    aten.type_as.default: shape.identity,
-    aten.contiguous.default: shape.identity,
-    aten.lift_fresh_copy.default: shape.identity,
-    aten.dropout.default: shape.dropout,
-    aten.feature_dropout.default: shape.dropout,
-}
 
 
 @dataclass(frozen=True)
@@ -176,7 +79,7 @@ def convert_one(node: fx.Node, values: dict[fx.Node, Any], names: "Names", probl
         if rule is None:
             raise Unsupported(*advice(str(node.target)))
         if any(not s or s[0] != BATCH for s in shapes):
-            raise Unsupported(f"the result {shapes[0]} mixes the images of a batch", shape.BATCH_REMEDY)
+            raise Unsupported(f"the result {shapes[0]} mixes the images of a batch", BATCH_REMEDY)
         return rule(Site(names.unique(path), shapes[0][1:]), *args, **kwargs)
     except Unsupported as error:
         problems.append(f"  {path} ({operation(node)}): {error.reason}; {error.remedy}")
