@@ -4,6 +4,7 @@
     resnet18              ResNet-18 with a 3x3 stem, (3, 32, 32)
     vgg16                 VGG-16 with batch normalisation and maximum pooling, (3, 32, 32)
     resnet18_64           the same ResNet-18 on (3, 64, 64), 200 classes: the shape of Tiny ImageNet
+    mnist_b               MiniONN's network B, (1, 28, 28)
 
 Weights are random, except where a trained checkpoint lies beside the checkout: neither changes the cost.
 """
@@ -35,7 +36,7 @@ class Architecture:
     name: str
     builder: str
     classes: int = 10
-    size: int = 32
+    shape: tuple[int, int, int] = (3, 32, 32)
     checkpoint: str | None = None
 
     def build(self) -> "nn.Module":
@@ -67,7 +68,8 @@ ARCHITECTURES = {
         Architecture("resnet32", "resnet32"),
         Architecture("resnet18", "resnet18_cifar"),
         Architecture("vgg16", "vgg16_cifar"),
-        Architecture("resnet18_64", "resnet18_cifar", classes=200, size=64),
+        Architecture("resnet18_64", "resnet18_cifar", classes=200, shape=(3, 64, 64)),
+        Architecture("mnist_b", "MnistB", shape=(1, 28, 28), checkpoint="mnist_cnn_b.pt"),
     )
 }
 
@@ -97,8 +99,7 @@ def provide(
 
     import circa
 
-    size = network.size
-    images = torch.randn(CALIBRATION, 3, size, size, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(CALIBRATION, *network.shape, generator=torch.Generator().manual_seed(0))
     converted = circa.convert(network.build(), images, relu=relu, bits=bits, progress=progress)
     path = folder / f"{network.name}.circa"
     converted.save(path)

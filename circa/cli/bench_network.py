@@ -26,8 +26,8 @@ def network(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="resnet20, resnet32, resnet18, vgg16, resnet18_64 (64x64), or the path of a .circa file;"
-            " may be repeated. Default: resnet20."
+            help="resnet20, resnet32, resnet18, vgg16, resnet18_64 (64x64), mnist_b, or the path of a .circa"
+            " file; may be repeated. Default: resnet20."
         ),
     ] = None,
     line: Annotated[

