@@ -170,6 +170,10 @@ class Server:
                 log.warning("%s: stopped in the middle of a session", peer)
                 channel.send_error("the server was stopped")
                 return
+            if isinstance(error, WorkerError):
+                log.error("%s: %s", peer, error, exc_info=error.__cause__)
+                channel.send_error("the server's workers failed: try again later")
+                return
             # An unforeseen failure may carry secrets in its text: the client learns its kind only.
             log.error("%s: session failed", peer, exc_info=not isinstance(error, CircaError))
             channel.send_error(f"the server failed ({type(error).__name__})")

@@ -63,7 +63,7 @@ def start(
         return actors(prepared, workers, memory, ray)
     parallel = all(layer.backend.parallel for layer in prepared.values())
     if workers is None:
-        workers = (os.cpu_count() or 1) if parallel else 1
+        workers = len(os.sched_getaffinity(0)) if parallel else 1
     if workers == 1:
         return InProcess(Worker(prepared))
     return Threads(Worker(prepared), workers) if parallel else Lanes.of_processes(prepared, workers, memory)

@@ -81,8 +81,8 @@ class LinearSender:
 
         Raises FramingError and CheckFailed for a request of another size or with values out of range.
         """
-        with Answers(ch, InThread(Worker({"": prepared})), self._prg) as answers:
-            s = self.answer(answers, "", prepared, batch, progress)
+        with Answers(ch, InThread(Worker({"layer": prepared})), self._prg) as answers:
+            s = self.answer(answers, "layer", prepared, batch, progress)
             answers.finish()
         return s
 

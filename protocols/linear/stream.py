@@ -13,7 +13,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
@@ -94,12 +94,14 @@ class _Pending:
 class Answers:
     """The answers of one offline pass. A context: whatever ends it early cancels the outstanding tasks.
 
-    span: entered with a layer's name around the work for it, of this thread; for measurements.
+    span: entered with a layer's name around the work for it, of this thread, up to the work for another one
+        or `finish`; for measurements.
     """
 
     def __init__(self, ch: Channel, workers: Workers, prg: Prg, span: Span | None = None):
         self._ch, self._workers, self._prg = ch, workers, prg
         self._span: Span = span or (lambda layer: nullcontext())
+        self._at, self._stack = "", ExitStack()  # the layer whose span is open
         self._pending: deque[_Pending] = deque()
 
     def answer(
@@ -121,15 +123,16 @@ class Answers:
         """Send every response that is still outstanding."""
         while self._pending:
             self._send_oldest()
+        self._turn_to("")
 
     def _receive(self, layer: _Layer, count: int) -> tuple[bytes, ...]:
         """(1)"""
         messages: list[bytes] = []
         while len(messages) < count:
             self._send_finished()
-            with self._span(layer.name):
-                while len(messages) < count and not self._finished():
-                    messages.append(self._ch.recv(layer.prepared.parameters.request_bytes))
+            self._turn_to(layer.name)
+            while len(messages) < count and not self._finished():
+                messages.append(self._ch.recv(layer.prepared.parameters.request_bytes))
         return tuple(messages)
 
     def _cut(self, layer: _Layer, wave: Wave, first: int, blocks: int) -> Iterator[tuple[int, Task]]:
@@ -152,8 +155,8 @@ class Answers:
         lane, task = placed
         while len(self._pending) >= 2 * self._workers.count:
             self._send_oldest()
-        with self._span(layer.name):
-            self._pending.append(_Pending(layer, lane, task, self._workers.submit(lane, task)))
+        self._turn_to(layer.name)
+        self._pending.append(_Pending(layer, lane, task, self._workers.submit(lane, task)))
         self._send_finished()
 
     def _finished(self) -> bool:
@@ -166,20 +169,26 @@ class Answers:
     def _send_oldest(self) -> None:
         """(2)"""
         oldest = self._pending[0]
-        with self._span(oldest.layer.name):
-            responses = self._result(oldest)
-            self._pending.popleft()
-            layer, task = oldest.layer, oldest.task
-            for block, response, seed in zip(
-                layer.plan.blocks[task.block :], responses, task.seeds, strict=False
-            ):
-                self._ch.send(response)
-                positions = layer.plan.positions(block, task.output_block)
-                mask = layer.prepared.modulus.uniform(Prg(seed), positions.size)
-                place(layer.plan, block, task.output_block, mask, layer.s)
-                layer.done += 1
-                if layer.progress is not None:
-                    layer.progress(layer.done, layer.plan.responses)
+        layer = oldest.layer
+        self._turn_to(layer.name)
+        responses = self._result(oldest)
+        task = self._pending.popleft().task
+        blocks = layer.plan.blocks[task.block : task.block + len(task.seeds)]
+        for block, response, seed in zip(blocks, responses, task.seeds, strict=True):
+            self._ch.send(response)
+            positions = layer.plan.positions(block, task.output_block)
+            mask = layer.prepared.modulus.uniform(Prg(seed), positions.size)
+            place(layer.plan, block, task.output_block, mask, layer.s)
+            layer.done += 1
+            if layer.progress is not None:
+                layer.progress(layer.done, layer.plan.responses)
+
+    def _turn_to(self, layer: str) -> None:
+        if layer != self._at:
+            self._stack.close()
+            self._at = layer
+            if layer:
+                self._stack.enter_context(self._span(layer))
 
     def _result(self, pending: _Pending) -> list[bytes]:
         """Wait for a task's responses; do it again where a worker failed."""
@@ -207,5 +216,6 @@ class Answers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._turn_to("")
         while self._pending:
             self._pending.pop().future.cancel()

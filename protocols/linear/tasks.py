@@ -22,7 +22,7 @@ from .weights import Prepared
 
 __all__ = ["HELD_BYTES", "Task", "Wave", "Worker"]
 
-HELD_BYTES = 1 << 27  # of parsed requests that a worker keeps
+HELD_BYTES = 1 << 26  # of parsed requests that a worker keeps
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ class _Held:
     """Requests, each parsed once, by whichever thread needs it first."""
 
     def __init__(self, backend: SenderBackend, messages: tuple[bytes, ...]):
-        self._backend, self._messages = backend, messages
+        self._backend, self._messages = backend, list(messages)
         self._parsed: list[Request | None] = [None] * len(messages)
         self._locks = [threading.Lock() for _ in messages]
-        self.size = len(messages) * (backend.parameters.ciphertext_bytes + backend.parameters.request_bytes)
+        self.size = len(messages) * backend.parameters.ciphertext_bytes
 
     def take(self, start: int, stop: int) -> list[Request]:
         for i in range(start, stop):  # threads that come together share the work
@@ -125,3 +125,4 @@ class _Held:
     def _parse(self, i: int) -> None:
         if self._parsed[i] is None:
             self._parsed[i] = self._backend.request(self._messages[i])
+            self._messages[i] = b""

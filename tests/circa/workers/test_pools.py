@@ -194,7 +194,7 @@ class Engine:
 def test_what_is_started(prepared, monkeypatch):
     started = []
     monkeypatch.setattr(Lanes, "of_processes", lambda *a: started.append(a))
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
     monkeypatch.setattr(
         workers.Prepared, "backend", property(lambda self: type("Seal", (), {"parallel": False}))
     )

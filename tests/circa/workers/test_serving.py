@@ -106,7 +106,7 @@ def test_a_server_whose_workers_ended_tells_the_client(converted: circa.Converte
     with circa.Server(converted, port=0, workers=2) as server, circa.connect(server.address) as session:
         session.prepare(1)
         server._workers.close()
-        with pytest.raises(RemoteError, match="WorkerError"):
+        with pytest.raises(RemoteError, match="the server's workers failed"):
             session.prepare(1)
 
 

@@ -1,6 +1,7 @@
 """Streamed answers: in order, overlapping, bounded; done again with fresh seeds; nothing left behind."""
 
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -166,6 +167,27 @@ def test_layers_overlap():
         assert pair.sent == 0
         answers.finish()
     pair.check(masks)
+
+
+def test_spans_follow_the_work_and_end_with_it():
+    """One at a time; in one thread of its own each layer has one."""
+    for make in (InThread, lambda worker: Recorder(worker, count=8)):
+        pair, said, depth = Pair([CONV, WIDE]), [], []
+
+        @contextmanager
+        def span(layer, said=said, depth=depth):
+            said.append(layer), depth.append(layer)
+            assert len(depth) == 1
+            yield
+            depth.pop()
+
+        pair.request()
+        with Answers(pair.left, make(pair.worker), pair.sender._prg, span) as answers:
+            pair.answer(answers)
+            answers.finish()
+            assert not depth
+        assert (said == ["0", "1"]) == (make is InThread)
+        assert set(said) == {"0", "1"}
 
 
 def test_a_response_that_is_done_leaves_with_the_next_request():

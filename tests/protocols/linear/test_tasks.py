@@ -18,7 +18,7 @@ from circa.protocols.shares import RING32
 
 SHAPE = LinearShape.fully_connected(5000, 3)  # two requests
 WEIGHTS = np.random.default_rng(1).integers(-90, 90, SHAPE.weight_shape)
-ONE = B4096.ciphertext_bytes + B4096.request_bytes
+ONE = B4096.ciphertext_bytes
 
 
 @pytest.fixture(scope="module")
