@@ -17,7 +17,7 @@ from circa.protocols.relu.material import Stock
 from .client import DEFAULT_PORT
 from .commands import Answer, Command, Verdict, recv_command, send_answer
 from .description import model_hash
-from .errors import ParameterError, PeerGone, RemoteError
+from .errors import ParameterError, PeerGone, RemoteError, WorkerError
 from .exact import ExactLinear
 from .handshake import server_handshake
 from .ledger import Account, Ledger
