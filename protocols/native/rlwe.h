@@ -36,6 +36,8 @@ struct RingKernels {
   // out_k[j] = sum_i a_k[i][j] b[i][j] modulo q for j < degree; k < 2 are the two halves of ciphertexts a.
   void (*accumulate)(const Prime& prime, const uint64_t* const* a0, const uint64_t* const* a1,
                      const uint64_t* const* b, size_t pairs, size_t degree, uint64_t* out0, uint64_t* out1);
+  // blake2x.inl: 512 words of SEAL's generator from Blake2xb's root digest.
+  void (*expand_root)(const uint64_t* root, uint64_t* words);
 };
 
 struct Ring {
@@ -84,7 +86,7 @@ size_t packed_prime(const Ring& ring, size_t count, size_t i);  // bytes of so m
 bool unpack_residues(const Prime& prime, const uint8_t* packed, size_t count, uint64_t* out);
 
 // SEAL's expansion of a 64-byte seed (Blake2xb, 4096 bytes at a time, rejection) to residues, (primes, N).
-void expand_seed(const Ring& ring, const uint8_t* seed, uint64_t* out);
+void expand_seed(const Ring& ring, const RingKernels& kernels, const uint8_t* seed, uint64_t* out);
 
 static inline Constant make_constant(uint64_t w, uint64_t q) {
   return {w, static_cast<uint64_t>((static_cast<unsigned __int128>(w) << 64) / q)};

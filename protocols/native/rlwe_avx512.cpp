@@ -4,6 +4,7 @@
 // products are below 4q and sums below 8q.
 #include <immintrin.h>
 
+#include "blake2x.inl"
 #include "rlwe.h"
 
 namespace circa {
@@ -199,6 +200,6 @@ void accumulate(const Prime& prime, const uint64_t* const* a0, const uint64_t* c
 
 }  // namespace
 
-const RingKernels kAvx512Ring = {lift, forward, inverse, accumulate};
+const RingKernels kAvx512Ring = {lift, forward, inverse, accumulate, expand_root};
 
 }  // namespace circa

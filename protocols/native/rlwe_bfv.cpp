@@ -50,7 +50,7 @@ bool expand_request(const Ring& ring, const RingKernels& kernels, const uint8_t*
     if (!unpack_residues(ring.primes[i], message, degree, out + i * degree)) return false;
     message += packed_prime(ring, degree, i);
   }
-  expand_seed(ring, message, out + half);
+  expand_seed(ring, kernels, message, out + half);
   for (size_t k = 0; k < 2; k++)
     for (size_t i = 0; i < ring.primes.size(); i++)
       kernels.forward(ring.primes[i], out + k * half + i * degree, degree);

@@ -24,7 +24,7 @@ void encrypt(const Ring& ring, const RingKernels& kernels, const uint64_t* secre
   const size_t degree = ring.degree, primes = ring.primes.size();
   Scratch64 memory((primes + 1) * degree);
   uint64_t *a = memory.get(), *unused = a + primes * degree;
-  expand_seed(ring, seed, a);
+  expand_seed(ring, kernels, seed, a);
   for (size_t i = 0; i < primes; i++) {
     const Prime& prime = ring.primes[i];
     const uint64_t q = prime.q;

@@ -2,6 +2,7 @@
 // [Har14] Harvey. Faster arithmetic for number-theoretic transforms. J. Symb. Comput. 60.
 #include <utility>
 
+#include "blake2x.inl"
 #include "rlwe.h"
 
 namespace circa {
@@ -74,6 +75,6 @@ void accumulate(const Prime& prime, const uint64_t* const* a0, const uint64_t* c
 
 }  // namespace
 
-const RingKernels kPortableRing = {lift, forward, inverse, accumulate};
+const RingKernels kPortableRing = {lift, forward, inverse, accumulate, expand_root};
 
 }  // namespace circa
