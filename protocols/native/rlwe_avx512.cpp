@@ -4,8 +4,11 @@
 // products are below 4q and sums below 8q.
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "blake2x.inl"
 #include "rlwe.h"
+#include "rlwe_memory.h"
 
 namespace circa {
 namespace {
@@ -142,9 +145,11 @@ void inverse(const Prime& prime, uint64_t* x, size_t degree) {
   for (size_t j = 0; j < degree; j += 8) store(x + j, bounds.whole(multiply(load(x + j), scale, bounds.q)));
 }
 
-// A sum of products in limbs of 30 bits. Seven products at a time keep every limb below 2^64.
+// A sum of products in limbs of 30 bits and what is above them. Seven products at a time keep every limb below 2^64.
+constexpr size_t kSafe = 7, kLimbs = 4;
+
 struct Sum {
-  Vector limb[3];
+  Vector limb[kLimbs];
   void add(Vector a, Vector b0, Vector b1, Vector mask) {
     const Vector a0 = _mm512_and_si512(a, mask), a1 = _mm512_srli_epi64(a, 30);
     limb[0] = _mm512_add_epi64(limb[0], _mm512_mul_epu32(a0, b0));
@@ -152,50 +157,54 @@ struct Sum {
     limb[1] = _mm512_add_epi64(limb[1], _mm512_mul_epu32(a1, b0));
     limb[2] = _mm512_add_epi64(limb[2], _mm512_mul_epu32(a1, b1));
   }
-  void carry(Vector& top, Vector mask) {
-    for (int i = 0; i < 2; i++) {
+  void carry(Vector mask) {
+    for (size_t i = 0; i + 1 < kLimbs; i++) {
       limb[i + 1] = _mm512_add_epi64(limb[i + 1], _mm512_srli_epi64(limb[i], 30));
       limb[i] = _mm512_and_si512(limb[i], mask);
     }
-    top = _mm512_add_epi64(top, _mm512_srli_epi64(limb[2], 30));
-    limb[2] = _mm512_and_si512(limb[2], mask);
   }
 };
 
+// Adds kPairs products to the sums. Every operand is read in the order of memory: many lie in no cache.
+template <size_t kPairs>
+void add_products(const uint64_t* const* a0, const uint64_t* const* a1, const uint64_t* const* b, size_t degree,
+                  Sum (*sums)[2]) {
+  const Vector mask = all((uint64_t{1} << 30) - 1);
+  for (size_t j = 0; j < degree; j += 8) {
+    Sum (&sum)[2] = sums[j / 8];
+    Sum first = sum[0], second = sum[1];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kPairs; i++) {
+      const Vector factor = load(b[i] + j), b0 = _mm512_and_si512(factor, mask), b1 = _mm512_srli_epi64(factor, 30);
+      for (const uint64_t* operand : {a0[i], a1[i], b[i]})
+        _mm_prefetch(reinterpret_cast<const char*>(operand + j + 64), _MM_HINT_T0);
+      first.add(load(a0[i] + j), b0, b1, mask);
+      second.add(load(a1[i] + j), b0, b1, mask);
+    }
+    first.carry(mask), second.carry(mask);
+    sum[0] = first, sum[1] = second;
+  }
+}
+
 void accumulate(const Prime& prime, const uint64_t* const* a0, const uint64_t* const* a1, const uint64_t* const* b,
                 size_t pairs, size_t degree, uint64_t* out0, uint64_t* out1) {
-  constexpr size_t kVectors = 4, kSafe = 7;
-  const Vector mask = all((uint64_t{1} << 30) - 1), zero = _mm512_setzero_si512();
+  Scratch64 memory(2 * kLimbs * degree);
+  auto* sums = reinterpret_cast<Sum(*)[2]>(memory.get());
+  std::memset(memory.get(), 0, 2 * kLimbs * degree * sizeof(uint64_t));
+  size_t i = 0;
+  for (; i + kSafe <= pairs; i += kSafe) add_products<kSafe>(a0 + i, a1 + i, b + i, degree, sums);
+  for (; i + 2 <= pairs; i += 2) add_products<2>(a0 + i, a1 + i, b + i, degree, sums);
+  for (; i < pairs; i++) add_products<1>(a0 + i, a1 + i, b + i, degree, sums);
   const Bounds bounds(prime.q);
   const Twiddle one(prime.one), two60(prime.two60), two90(prime.two90);
-  for (size_t start = 0; start < degree; start += 8 * kVectors) {
-    Sum sums[2][kVectors];
-    Vector tops[2][kVectors];
-    for (size_t k = 0; k < 2; k++)
-      for (size_t v = 0; v < kVectors; v++) sums[k][v] = {{zero, zero, zero}}, tops[k][v] = zero;
-    for (size_t first = 0; first < pairs; first += kSafe) {
-      const size_t last = first + kSafe < pairs ? first + kSafe : pairs;
-      for (size_t i = first; i < last; i++)
-#pragma GCC unroll 4
-        for (size_t v = 0; v < kVectors; v++) {
-          const size_t at = start + 8 * v;
-          const Vector factor = load(b[i] + at);
-          const Vector b0 = _mm512_and_si512(factor, mask), b1 = _mm512_srli_epi64(factor, 30);
-          sums[0][v].add(load(a0[i] + at), b0, b1, mask);
-          sums[1][v].add(load(a1[i] + at), b0, b1, mask);
-        }
-      for (size_t k = 0; k < 2; k++)
-        for (size_t v = 0; v < kVectors; v++) sums[k][v].carry(tops[k][v], mask);
+  for (size_t j = 0; j < degree; j += 8)
+    for (size_t k = 0; k < 2; k++) {
+      const Vector* limb = sums[j / 8][k].limb;
+      Vector x = multiply(_mm512_or_si512(limb[0], _mm512_slli_epi64(limb[1], 30)), one, bounds.q);
+      x = _mm512_add_epi64(x, multiply(limb[2], two60, bounds.q));
+      x = _mm512_add_epi64(x, multiply(limb[3], two90, bounds.q));  // below 12q
+      store((k ? out1 : out0) + j, bounds.whole(reduce(x, bounds.q8)));
     }
-    for (size_t k = 0; k < 2; k++)
-      for (size_t v = 0; v < kVectors; v++) {
-        const Vector* limb = sums[k][v].limb;
-        Vector x = multiply(_mm512_or_si512(limb[0], _mm512_slli_epi64(limb[1], 30)), one, bounds.q);
-        x = _mm512_add_epi64(x, multiply(limb[2], two60, bounds.q));
-        x = _mm512_add_epi64(x, multiply(tops[k][v], two90, bounds.q));  // below 12q
-        store((k ? out1 : out0) + start + 8 * v, bounds.whole(reduce(x, bounds.q8)));
-      }
-  }
 }
 
 }  // namespace

@@ -8,7 +8,9 @@ namespace {
 // SEAL's generator: 64-bit words from a seed.
 class Generator {
  public:
-  Generator(const RingKernels& kernels, const uint8_t* seed) : kernels_(kernels) { std::memcpy(key_, seed, sizeof key_); }
+  Generator(const RingKernels& kernels, const uint8_t* seed) : kernels_(kernels) {
+    std::memcpy(key_, seed, sizeof key_);
+  }
 
   uint64_t next() {
     if (used_ == kRefill / 8) refill();
