@@ -90,6 +90,7 @@ void tile(const ConvPlan& plan, const int32_t* x, const int16_t* w, const uint32
   constexpr int kChannels = kVectors * Lanes::kWidth;
   alignas(64) uint32_t result[kPixels * kChannels];
   alignas(64) double total[kPixels * kChannels];
+  const bool once = *plan.chunks == plan.steps;  // sums that never leave the registers
   const int32_t* offset = plan.offsets;
   for (const int64_t* chunk = plan.chunks; offset != plan.offsets + plan.steps; chunk++) {
     V low[kPixels][kVectors], high[kPixels][kVectors];
@@ -112,11 +113,13 @@ void tile(const ConvPlan& plan, const int32_t* x, const int16_t* w, const uint32
     for (int p = 0; p < kPixels; p++)
       for (int v = 0; v < kVectors; v++) {
         const int i = p * kChannels + v * Lanes::kWidth;
-        if (plan.ring) Lanes::store(result + i, Lanes::combine(low[p][v], high[p][v], bias + v * Lanes::kWidth));
+        const uint32_t* offsets = bias + v * Lanes::kWidth;
+        if (plan.ring) Lanes::store(result + i, Lanes::combine(low[p][v], high[p][v], offsets));
+        else if (once) Lanes::store(result + i, Lanes::modular(low[p][v], high[p][v], offsets, plan.modulus));
         else Lanes::add(total + i, low[p][v], high[p][v], chunk == plan.chunks);
       }
   }
-  if (!plan.ring) {
+  if (!plan.ring && !once) {
     const uint32_t modulus = plan.modulus;
     for (int p = 0; p < kPixels; p++)
       for (int c = 0; c < kChannels; c++) result[p * kChannels + c] = reduced(total[p * kChannels + c], bias[c], modulus);

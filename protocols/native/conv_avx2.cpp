@@ -18,16 +18,35 @@ struct Lanes {
   static V combine(V low, V high, const void* bias) {
     return _mm256_add_epi32(_mm256_add_epi32(low, _mm256_slli_epi32(high, 16)), load(bias));
   }
-  // total[0..7] += low + 2^15 high, or = the first time
+  // low + 2^15 high, the first or second half of the words
+  static __m256d joined(V low, V high, int half) {
+    const auto part = [half](V v) {
+      return _mm256_cvtepi32_pd(half ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v));
+    };
+    return _mm256_add_pd(part(low), _mm256_mul_pd(part(high), _mm256_set1_pd(1 << 15)));
+  }
+  // total[0..7] += the sums, or = the first time
   static void add(double* total, V low, V high, bool first) {
     for (int half = 0; half < 2; half++) {
-      const auto part = [half](V v) {
-        return _mm256_cvtepi32_pd(half ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v));
-      };
-      __m256d sum = _mm256_add_pd(part(low), _mm256_mul_pd(part(high), _mm256_set1_pd(1 << 15)));
+      __m256d sum = joined(low, high, half);
       if (!first) sum = _mm256_add_pd(sum, _mm256_load_pd(total + 4 * half));
       _mm256_store_pd(total + 4 * half, sum);
     }
+  }
+  // The sums and the bias modulo p, as `reduced` in conv.inl
+  static V modular(V low, V high, const void* bias, uint32_t p) {
+    const __m256d modulus = _mm256_set1_pd(p), inverse = _mm256_set1_pd(1.0 / p);
+    __m128i rest[2];
+    for (int half = 0; half < 2; half++) {
+      const __m256d t = joined(low, high, half);
+      const __m256d q = _mm256_round_pd(_mm256_mul_pd(t, inverse), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+      rest[half] = _mm256_cvttpd_epi32(_mm256_fnmadd_pd(q, modulus, t));
+    }
+    const V word = _mm256_set1_epi32(static_cast<int32_t>(p));
+    V r = _mm256_set_m128i(rest[1], rest[0]);
+    r = _mm256_min_epu32(r, _mm256_add_epi32(r, word));
+    r = _mm256_add_epi32(r, load(bias));
+    return _mm256_min_epu32(r, _mm256_sub_epi32(r, word));
   }
 };
 
