@@ -31,6 +31,7 @@ from circa.program import Activate, Program
 from circa.protocols.channel import memory_pair
 from circa.protocols.ot.ideal import ideal_pair
 from circa.protocols.prg import Prg
+from circa.protocols.steps import complete
 from harness import record
 
 MASKS = (None, "identity", "zero")
@@ -66,8 +67,8 @@ def layer_seconds(program: Program, op: Activate, repeats: int) -> float:
     left, right = ideal_pair(prg.fork())
     ends = memory_pair()
     with ThreadPoolExecutor(1) as thread:
-        sender = thread.submit(run.offline_sender, ends[0], left, act, 1, Prg(b"benchmark sender"))
-        received = run.offline_receiver(ends[1], right, act, z_c, y_c, Prg(b"benchmark recver"))
+        sender = thread.submit(complete, run.offline_sender(ends[0], left, act, 1, Prg(b"benchmark sender")))
+        received = complete(run.offline_receiver(ends[1], right, act, z_c, y_c, Prg(b"benchmark recver")))
         sent = sender.result()
     seconds = []
     for _ in range(repeats + 1):

@@ -28,6 +28,7 @@ from circa.protocols.relu.material import nbytes
 from circa.protocols.relu.table import Table
 from circa.protocols.shares import RING32
 from circa.protocols.sign.window import Window
+from circa.protocols.steps import complete
 
 
 class Line:
@@ -66,10 +67,9 @@ def measure(batch: int, channels: int, positions: int, bits: int, shift: int, re
     left, right = ideal_pair(prg.fork())
     ours, theirs = memory_pair(timeout=300)
     with ThreadPoolExecutor(1) as peer:  # the offline phase, both roles at once
-        answer = peer.submit(
-            protocol.offline_receiver, theirs, right, act, z_c, y_c, Prg(b"benchmark recver")
-        )
-        sent = protocol.offline_sender(ours, left, act, batch, Prg(b"benchmark sender"))
+        given = protocol.offline_receiver(theirs, right, act, z_c, y_c, Prg(b"benchmark recver"))
+        answer = peer.submit(complete, given)
+        sent = complete(protocol.offline_sender(ours, left, act, batch, Prg(b"benchmark sender")))
         received = answer.result()
     whole, receiver = [], []
     for _ in range(repeats + 2):

@@ -19,6 +19,7 @@ from circa.protocols.relu import Cost
 from . import masked
 from .commands import ANSWER_BYTES, COMMAND_BYTES
 from .description import to_json
+from .grouping import added_rounds, groups
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
 from .network import NETWORKS, Network
 from .program import Activate, Input, Linear, Program
@@ -157,10 +158,12 @@ def _offline(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
         yield EstimateRow(op.name, "linear", "offline", cost.bytes_up, cost.bytes_down, int(sending), work)
         sending = False
         known.add(i)
-    for op, layer in _layers(program, images, ot_k):
-        offline = layer.offline
-        work = (offline.up + offline.down) * RATES["offline byte"]
-        yield EstimateRow(op.name, "activate", "offline", offline.up, offline.down, offline.rounds, work)
+    for group in groups(program, images, ot_k):
+        rounds = added_rounds([layer.offline.rounds for _, layer in group])
+        for (op, layer), added in zip(group, rounds, strict=True):
+            offline = layer.offline
+            work = (offline.up + offline.down) * RATES["offline byte"]
+            yield EstimateRow(op.name, "activate", "offline", offline.up, offline.down, added, work)
 
 
 def _advance(program: Program, known: set[int], requested: set[int]) -> bool:

@@ -31,6 +31,7 @@ from circa.protocols.relu import Activation, Cost, Phase, Relu
 from circa.protocols.relu.rescale import Rescale
 from circa.protocols.relu.square import Square
 from circa.protocols.shares import recv_residues
+from circa.protocols.steps import Steps, together
 
 __all__ = ["Masked", "MaskedMaterial", "protocol"]
 
@@ -81,17 +82,17 @@ class Masked:
 
     def offline_sender(
         self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
-    ) -> MaskedMaterial:
+    ) -> Steps[MaskedMaterial]:
         others = kept = None
         if self._others_act is not None:
             others = self._rescale.offline_sender(ch, ot, self._others_act, batch, prg)
         if self._kept_act is not None:
             kept = self._protocol.offline_sender(ch, ot, self._kept_act, batch, prg)
-        return MaskedMaterial(kept, others)
+        return (yield from _both(kept, others))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> MaskedMaterial:
+    ) -> Steps[MaskedMaterial]:
         """As for every `Relu`; `y_c` is zero where the mask says so (`Mask.clear`)."""
         others = kept = None
         if self._others_act is not None:
@@ -100,7 +101,7 @@ class Masked:
         if self._kept_act is not None:
             shares = (gather(z_c, self._kept), gather(y_c, self._kept))
             kept = self._protocol.offline_receiver(ch, ot, self._kept_act, *shares, prg)
-        return MaskedMaterial(kept, others)
+        return (yield from _both(kept, others))
 
     # ---- online
 
@@ -152,7 +153,9 @@ class Masked:
         offline = [cost.offline for cost in costs]
         return Cost(
             offline=Phase(
-                sum(p.down for p in offline), sum(p.up for p in offline), sum(p.rounds for p in offline)
+                sum(p.down for p in offline),
+                sum(p.up for p in offline),
+                max((p.rounds for p in offline), default=0),
             ),
             online=Phase(
                 sum(p.down for p in online),
@@ -178,6 +181,13 @@ def _part(act: Activation, places: Places, linear: bool = False) -> Activation:
     return replace(one, window=window)
 
 
+def _both(kept: Steps[Any] | None, others: Steps[Any] | None) -> Steps[MaskedMaterial]:
+    """The material of both parts, or None for a part without elements; made side by side."""
+    made = iter((yield from together([run for run in (others, kept) if run is not None])))
+    carried = None if others is None else next(made)
+    return MaskedMaterial(None if kept is None else next(made), carried)
+
+
 class _Carry:
     """y = z without a shift, in the steps of `Rescale`: the receiver's z_c - y_c, masked by y_c, moves to
     the sender offline, 4 bytes an element; nothing online.
@@ -185,12 +195,16 @@ class _Carry:
 
     name = "carry"
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> Residues:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[Residues]:
+        yield  # nothing in step 0
         return recv_residues(ch, act.shape(batch), act.modulus).copy()
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> None:
+    ) -> Steps[None]:
+        yield  # nothing in step 0
         send_array(ch, act.modulus.sub(z_c, y_c))
 
     def open(self, ch: Channel, act: Activation, z_s: Residues, material: Residues) -> Residues:

@@ -5,7 +5,8 @@
       activation's output; walks the local operations
  (2)  Enc(r) for every linear layer, ahead    →   Enc(W r − s), drops s in its material
  (3)  W r − s: its share of the layer's output  ←
- (4)  for every activation: the protocol's correlations (OT, triples, garbled circuits)
+ (4)  for the activations, in groups that take their round trips together (grouping.py): the protocols'
+      correlations (OT, triples, garbled circuits)
 
 Requests (2) leave as soon as the client knows its share of a layer's input, usually all at once, so the
 server computes layer i while the client encrypts layer i + 1 and decrypts layer i - 1, and its workers may
@@ -28,8 +29,10 @@ from circa.protocols.linear.tasks import Worker
 from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Relu
+from circa.protocols.steps import Steps, complete, together
 
 from . import masked
+from .grouping import groups
 from .local import run_local
 from .program import Activate, Input, Linear, Program
 from .report import Report
@@ -67,7 +70,7 @@ class ClientParty:
         self, ch: Channel, program: Program, report: Report, prg: Prg, ot_k: int, keep_shares: bool = False
     ):
         self.ch, self.program, self.report, self.prg = ch, program, report, prg
-        self._keep_shares = keep_shares
+        self._keep_shares, self._ot_k = keep_shares, ot_k
         self.last_shares: dict[int, Residues] = {}  # if kept: of every operation's result, last offline pass
         with report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=True, k=ot_k)
@@ -114,16 +117,18 @@ class ClientParty:
                     shares[i] = result.reshape(count, *op.shape)
                 done += 1
         advance()
-        materials = []
-        for i, op in enumerate(program.operations):
-            if isinstance(op, Activate):
-                progress(op.name, done, steps)
+        place, materials = {op.name: i for i, op in enumerate(program.operations)}, []
+        for group in groups(program, count, self._ot_k):
+            runs = []
+            for op, _ in group:
                 act = op.activation(program.modulus)
                 flat = (count, act.channels, act.positions)
-                z_c, y_c = shares[op.inputs[0]].reshape(flat), shares[i].reshape(flat)
-                with self.report.operation(ch, op, "offline"):
-                    materials.append(self.relu(op).offline_receiver(ch, self._ot, act, z_c, y_c, self.prg))
-                done += 1
+                z_c, y_c = shares[op.inputs[0]].reshape(flat), shares[place[op.name]].reshape(flat)
+                run = self.relu(op).offline_receiver(ch, self._ot, act, z_c, y_c, self.prg)
+                runs.append(_reported(self.report, ch, op, run))
+            progress(group[0][0].name, done, steps)
+            materials += complete(together(runs))
+            done += len(group)
         progress("", steps, steps)
         self.last_shares = shares if self._keep_shares else {}
         kept = tuple(shares[op.inputs[0]] for op in program.activations) if self._keep_shares else ()
@@ -147,7 +152,7 @@ class ServerParty:
         self.report = report or Report()
         self._prepared = prepared
         self._workers = workers or InThread(Worker(prepared))
-        self._waits = _waits(program)
+        self._waits, self._ot_k = _waits(program), ot_k
         with self.report.measure(ch, "session", "setup", "offline"):
             self._ot: OtPair = setup_pair(ch, prg, first=False, k=ot_k)
             self._linear = _senders(ch, program, prg)
@@ -169,11 +174,25 @@ class ServerParty:
                 s = self._linear[op.parameters].answer(answers, op.name, self._prepared[op.name], count)
                 masks.append(s.reshape(count, *op.shape))
             answers.finish()
-        for relu in program.activations:
-            with self.report.operation(ch, relu, "offline"):
+        for group in groups(program, count, self._ot_k):
+            runs = []
+            for relu, _ in group:
                 act = relu.activation(program.modulus)
-                activations.append(self.relu(relu).offline_sender(ch, self._ot, act, count, self.prg))
+                run = self.relu(relu).offline_sender(ch, self._ot, act, count, self.prg)
+                runs.append(_reported(self.report, ch, relu, run))
+            activations += complete(together(runs))
         return ServerMaterial(tuple(masks), tuple(activations))
+
+
+def _reported(report: Report, ch: Channel, op: Activate, run: Steps[Any]) -> Steps[Any]:
+    """The same steps, each of them in the report's row of this operation."""
+    while True:
+        with report.operation(ch, op, "offline"):
+            try:
+                next(run)
+            except StopIteration as end:
+                return end.value
+        yield
 
 
 def _waits(program: Program) -> set[str]:

@@ -20,6 +20,7 @@ from circa.protocols.packing import unpack_bits
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Relu
 from circa.protocols.shares import Modulus
+from circa.protocols.steps import complete
 from harness import Transcript, run_pair
 
 SENDER_SEED, RECEIVER_SEED = b"the sender's own", b"the receiver's!!"
@@ -85,8 +86,8 @@ def offline(
     left, right = setups or ot_setups("ideal")
     y_c = act.modulus.uniform(Prg(b"share of result!"), z_c.shape)
     sender, receiver, transcript = run_pair(
-        lambda ch: protocol.offline_sender(ch, left(ch), act, len(z_c), Prg(SENDER_SEED)),
-        lambda ch: protocol.offline_receiver(ch, right(ch), act, z_c, y_c, Prg(RECEIVER_SEED)),
+        lambda ch: complete(protocol.offline_sender(ch, left(ch), act, len(z_c), Prg(SENDER_SEED))),
+        lambda ch: complete(protocol.offline_receiver(ch, right(ch), act, z_c, y_c, Prg(RECEIVER_SEED))),
         timeout=60,
     )
     return y_c, sender, receiver, transcript

@@ -22,6 +22,7 @@ from circa.protocols.channel import Channel
 from circa.protocols.errors import CircaError
 from circa.protocols.ot import setup_pair
 from circa.protocols.prg import Prg
+from circa.protocols.steps import complete
 from circa.transport import TcpChannel, connect
 
 from .cases import Case
@@ -112,12 +113,12 @@ def _phases(
     z = act.modulus.encode(sample(case.elements)).reshape(shape)
     if party == "sender":
         return (
-            lambda: protocol.offline_sender(ch, ot, act, 1, prg),
+            lambda: complete(protocol.offline_sender(ch, ot, act, 1, prg)),
             lambda material: protocol.online_sender(ch, act, z, material),
         )
     z_c, y_c = act.modulus.sub(z, z), act.modulus.uniform(prg, shape)
     return (
-        lambda: protocol.offline_receiver(ch, ot, act, z_c, y_c, prg),
+        lambda: complete(protocol.offline_receiver(ch, ot, act, z_c, y_c, prg)),
         lambda material: protocol.online_receiver(ch, act, material),
     )
 

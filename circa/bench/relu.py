@@ -21,6 +21,7 @@ from circa.protocols.garbling.circuit import Circuit
 from circa.protocols.ot import OtPair, setup_pair
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import nbytes
+from circa.protocols.steps import complete
 
 from .cases import Case
 from .inputs import sample
@@ -122,8 +123,8 @@ def _run(case: Case, session: _Session, z: NDArray[np.int64]) -> _Run:
     z_c, y_c = act.modulus.uniform(session.prg_c, shape), act.modulus.uniform(session.prg_c, shape)
     z_s = act.modulus.sub(act.modulus.encode(z).reshape(shape), z_c)
     offline = pair.run(
-        lambda ch: protocol.offline_sender(ch, ots.sender, act, 1, session.prg_s),
-        lambda ch: protocol.offline_receiver(ch, ots.receiver, act, z_c, y_c, session.prg_c),
+        lambda ch: complete(protocol.offline_sender(ch, ots.sender, act, 1, session.prg_s)),
+        lambda ch: complete(protocol.offline_receiver(ch, ots.receiver, act, z_c, y_c, session.prg_c)),
     )
     online = pair.run(
         lambda ch: protocol.online_sender(ch, act, z_s, offline.sender),

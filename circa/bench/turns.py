@@ -59,6 +59,8 @@ class Turns:
     def run(self, sender: Callable[[Channel], S], receiver: Callable[[Channel], R]) -> Phase[S, R]:
         """Run both roles. Raises the first failure, and ProtocolError for a message that nobody read."""
         roles: tuple[Callable[[Channel], Any], ...] = (sender, receiver)
+        for end in self._ends:
+            end.traffic.sending = False  # the last message of the run before is no turn of this one
         before = [end.traffic.copy() for end in self._ends]
         results: list[Any] = [None, None]
         seconds = [0.0, 0.0]

@@ -16,6 +16,7 @@ from ..errors import ParameterError
 from ..prg import Prg
 from ..shares import Modulus
 from ..sign.window import Window
+from ..steps import Steps
 
 if TYPE_CHECKING:
     from ..ot import OtPair  # describing a layer loads no cryptography
@@ -107,11 +108,13 @@ class Relu(Protocol):
 
     def offline_sender(
         self, ch: Channel, ot: "OtPair", act: Activation, batch: int, prg: Prg
-    ) -> Material: ...
+    ) -> Steps[Material]:
+        """A generator, as the receiver's is (steps.py): the steps of a layer may go with those of others."""
+        ...
 
     def offline_receiver(
         self, ch: Channel, ot: "OtPair", act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> Material:
+    ) -> Steps[Material]:
         """The caller draws `y_c`, the receiver's share of y (r' in design.md 5.3): uniformly, for this call
         alone, and before z_c is known, so that the next linear layer's request does not wait for this one.
         """

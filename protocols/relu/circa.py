@@ -38,6 +38,7 @@ from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..packing import pack, packed_size, unpack
 from ..prg import Prg
 from ..shares import Modulus
+from ..steps import Steps
 from . import garbled, knots, truncation
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Mask, Residues, Units, arithmetic, as_mask, widen
@@ -82,35 +83,45 @@ class Circa:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> CircaSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[CircaSender]:
         act, ar = self._parameters(act)
         shape, width = (batch, act.elements), act.modulus.bits
-        a, b, c = make_triples(ch, ot, act.modulus, shape, prg).spend()
+        triples = yield from make_triples(ch, ot, 0, act.modulus, shape, prg)
+        yield
+        a, b, c = triples.spend()
         u1 = p = None
         if act.shift:
             u1 = ar.uniform_units(prg, shape)
-            p = truncation.send_units(ch, ar, ot.sender.extend(u1.size), u1).reshape(shape)
+            rescale = ot.sender.extend(u1.size)
         fixed = share_choices(b, act.modulus)
-        circuit, permute = garbled.garble_layer(ch, ot, self.test.circuit(act), fixed, prg)
+        circuit, permute = yield from garbled.garble_layer(ch, ot, self.test.circuit(act), fixed, prg)
+        if u1 is not None:
+            p = truncation.send_units(ch, ar, rescale, u1).reshape(shape)
         send_array(ch, pack(garbled.words(permute, width), width))
         return CircaSender(circuit, a, b, c, u1, p)
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> CircaReceiver:
+    ) -> Steps[CircaReceiver]:
         inner, ar = self._parameters(act)
         if act.batch_of(z_c) != act.batch_of(y_c):
             raise ParameterError(f"shares of {z_c.shape[0]} and {y_c.shape[0]} images")
         shape, modulus = (len(z_c), inner.elements), act.modulus
         z = knots.spread_receiver(act, z_c).reshape(shape)
         y = knots.spread_result(act, y_c, prg).reshape(shape)
-        a, b, c = make_triples(ch, ot, modulus, shape, prg).spend()
+        triples = yield from make_triples(ch, ot, 1, modulus, shape, prg)
+        yield
+        a, b, c = triples.spend()
         W, n_c = truncation.receiver_terms(ar, z)
         ar.sub_(W, a)
         if n_c is not None:
-            p = truncation.recv_units(ch, ar, ot.receiver.extend(n_c.reshape(-1)))
-            ar.add_(W, ar.lift(p).reshape(shape))
-        circuit = garbled.receive_layer(ch, ot, self.test.circuit(inner), self.test.receiver_bits(inner, z))
+            rescale = ot.receiver.extend(n_c.reshape(-1))
+        bits = self.test.receiver_bits(inner, z)
+        circuit = yield from garbled.receive_layer(ch, ot, self.test.circuit(inner), bits)
+        if n_c is not None:
+            ar.add_(W, ar.lift(truncation.recv_units(ch, ar, rescale)).reshape(shape))
         permute = unpack(recv_array(ch, np.uint8, packed_size(z.size, modulus.bits)), z.size, modulus.bits)
         return CircaReceiver(
             circuit,
@@ -198,7 +209,7 @@ class Circa:
         sender_kept, receiver_kept = garbled.stored_bytes(circuit, batch, act.elements)
         if act.shift:
             down, up = down + product_bytes(count, ar.unit_group), up + extension_bytes(count, ot_k)
-            rounds, receiver_kept = rounds + 1, receiver_kept + count
+            receiver_kept += count
             sender_kept += 2 * ar.unit_dtype.itemsize * count
         return Cost(
             offline=Phase(down, up, rounds),

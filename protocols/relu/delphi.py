@@ -31,6 +31,7 @@ from ..ot import OtPair
 from ..ot.softspoken import DEFAULT_K
 from ..packing import pack, packed_size, unpack
 from ..prg import Prg
+from ..steps import Steps
 from . import garbled, knots
 from .activation import Activation, Cost, Phase
 from .arithmetic import Residues
@@ -58,21 +59,27 @@ class Delphi:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> DelphiSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[DelphiSender]:
         act, circuit = _parameters(act)
         fixed = np.empty((batch, 0, act.elements), np.uint8)
-        kept, permute = garbled.garble_layer(ch, ot, circuit, fixed, prg)
+        yield  # nothing in step 0
+        kept, permute = yield from garbled.garble_layer(ch, ot, circuit, fixed, prg)
         return DelphiSender(kept, garbled.words(permute, act.modulus.bits))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> DelphiReceiver:
+    ) -> Steps[DelphiReceiver]:
         inner, circuit = _parameters(act)
         if act.batch_of(z_c) != act.batch_of(y_c):
             raise ParameterError(f"shares of {z_c.shape[0]} and {y_c.shape[0]} images")
         minus_y = act.modulus.neg(knots.spread_result(act, y_c, prg))
         inputs = [_bits(inner, knots.spread_receiver(act, z_c)), _bits(inner, minus_y)]
-        return DelphiReceiver(garbled.receive_layer(ch, ot, circuit, np.concatenate(inputs, axis=1)))
+        yield  # nothing in step 0
+        return DelphiReceiver(
+            (yield from garbled.receive_layer(ch, ot, circuit, np.concatenate(inputs, axis=1)))
+        )
 
     # ---- online
 

@@ -3,7 +3,8 @@
 Semi-honest; the figure is that of yao.py, the sender garbles. An image's elements are its instances, taken
 `PART` at a time: messages of tables stay small (31 MB for Delphi's circuit, below which the allocator uses
 the same memory again), and the evaluator works on one part while the garbler encodes the next. Offline a
-group of `GROUP` parts takes one round trip: all its COT choices up, its tables down part by part.
+group of `GROUP` parts takes one round trip, a step each way (steps.py), the first of them up: all its COT
+choices, then its tables down part by part.
 
 A word is a value of at most 32 bits an element; wire i carries bit i. Arrays are (batch, ..., elements).
 """
@@ -21,6 +22,7 @@ from ..garbling.circuit import Circuit
 from ..ot import OtPair
 from ..ot.softspoken import extension_bytes
 from ..prg import SEED_BYTES, Prg
+from ..steps import Steps
 from .arithmetic import Residues
 
 __all__ = [
@@ -54,16 +56,21 @@ def parts(elements: int) -> Iterator[slice]:
 # ---- offline
 
 
-def garble_layer(ch: Channel, ot: OtPair, circuit: Circuit, fixed: Bits, prg: Prg) -> tuple[Garbler, Bits]:
+def garble_layer(
+    ch: Channel, ot: OtPair, circuit: Circuit, fixed: Bits, prg: Prg
+) -> Steps[tuple[Garbler, Bits]]:
     """Sender: garbles. Returns its material and the outputs' permute bits, (batch, outputs, elements).
 
     `fixed` holds the bits of the circuit's fixed inputs, (batch, wires, elements), also with 0 wires.
     """
     batch, _, elements = fixed.shape
     kept, permute = [], np.empty((batch, circuit.outputs.size, elements), np.uint8)
-    for group in _groups(elements):
+    for i, group in enumerate(_groups(elements)):
+        if i:
+            yield
         size, done = batch * circuit.evaluator_inputs, 0
         cots = ot.sender.extend(size * _instances(group))
+        yield
         for at in group:
             part = cots.part(done, done + size * (at.stop - at.start))
             material, permute[:, :, at] = yao.garble_offline(ch, circuit, part, fixed[:, :, at], prg)
@@ -72,12 +79,15 @@ def garble_layer(ch: Channel, ot: OtPair, circuit: Circuit, fixed: Bits, prg: Pr
     return tuple(kept), permute
 
 
-def receive_layer(ch: Channel, ot: OtPair, circuit: Circuit, bits: Bits) -> Evaluator:
+def receive_layer(ch: Channel, ot: OtPair, circuit: Circuit, bits: Bits) -> Steps[Evaluator]:
     """Receiver: takes the labels of its bits, (batch, wires, elements), and the tables."""
     kept = []
-    for group in _groups(bits.shape[-1]):
+    for i, group in enumerate(_groups(bits.shape[-1])):
+        if i:
+            yield
         choices, done = [bits[:, :, at].reshape(-1) for at in group], 0
         cots = ot.receiver.extend(np.concatenate(choices))
+        yield
         for chosen in choices:
             part = cots.part(done, done + chosen.size)
             kept.append(yao.receive_offline(ch, circuit, part, bits.shape[0]))

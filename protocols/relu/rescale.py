@@ -32,6 +32,7 @@ from ..ot.products import product_bytes
 from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
 from ..shares import recv_residues
+from ..steps import Steps
 from . import truncation
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Mask, Residues, Units, arithmetic, as_mask, widen
@@ -65,23 +66,30 @@ class Rescale:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> RescaleSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[RescaleSender]:
         ar, count = _parameters(act), batch * act.elements
         u1 = ar.uniform_units(prg, count)
-        S0 = ar.lift(truncation.send_units(ch, ar, ot.sender.extend(count), u1))
-        if act.modulus.is_ring:
-            ar.add_(S0, recv_residues(ch, (count,), act.modulus))
+        yield  # nothing in step 0
+        cots = ot.sender.extend(count)
+        known = recv_residues(ch, (count,), act.modulus) if act.modulus.is_ring else None
+        yield
+        S0 = ar.lift(truncation.send_units(ch, ar, cots, u1))
+        if known is not None:
+            ar.add_(S0, known)
         return shaped(act, batch, RescaleSender(u1, S0))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> RescaleReceiver:
+    ) -> Steps[RescaleReceiver]:
         ar, batch = _parameters(act), act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
             raise ParameterError(f"shares of {batch} and {y_c.shape[0]} images")
         c, n_c = truncation.receiver_terms(ar, z_c.reshape(-1))
         assert n_c is not None
         ar.sub_(c, y_c.reshape(-1))
+        yield  # nothing in step 0
         cots = ot.receiver.extend(n_c)
         if act.modulus.is_ring:
             r = ar.uniform_units(prg, c.size)
@@ -89,6 +97,7 @@ class Rescale:
             send_array(ch, c)
         else:
             r = c  # units are residues, and nothing is sent
+        yield
         P0 = truncation.recv_units(ch, ar, cots)
         ar.add_units_(P0, r)
         return shaped(act, batch, RescaleReceiver(P0, as_mask(n_c)))

@@ -40,6 +40,7 @@ from ..ot import OtPair
 from ..ot.products import product_bytes, recv_products, send_products
 from ..ot.softspoken import extension_bytes
 from ..prg import Prg
+from ..steps import Steps
 from .arithmetic import Arithmetic, Mask, Residues, Units, as_mask, widen
 from .columns import Column
 from .truncation import checked, receiver_terms, recv_units, send_units, sender_terms
@@ -111,13 +112,15 @@ def answer_columns(ar: Arithmetic, terms: int) -> list[Column]:
 # ---- offline, on flat arrays of `count` elements; rows are the terms j
 
 
-def prepare_sender(ch: Channel, ot: OtPair, ar: Arithmetic, b: Bits, prg: Prg) -> SelectSender:
+def prepare_sender(ch: Channel, ot: OtPair, ar: Arithmetic, b: Bits, prg: Prg) -> Steps[SelectSender]:
     """The sender's material for the bits b_j, uint8 (J, count)."""
     modulus, J, count = ar.modulus, *b.shape
     chosen = ot.receiver.extend(b.reshape(-1))
+    yield
     made = ot.sender.extend(_sent_cots(ar, J) * count)
-    u = modulus.uniform(prg, b.shape)
     g = recv_products(ch, chosen, modulus).reshape(b.shape)
+    yield
+    u = modulus.uniform(prg, b.shape)
     kappa = _minus_twice(ar.sub_, u, g)
     h = send_products(ch, made.part(0, J * count), kappa, modulus)
     S1 = _minus_twice(ar.sub_, kappa, h)
@@ -139,16 +142,18 @@ def prepare_sender(ch: Channel, ot: OtPair, ar: Arithmetic, b: Bits, prg: Prg) -
 
 def prepare_receiver(
     ch: Channel, ot: OtPair, ar: Arithmetic, coefs: Sequence[int], z_c: Residues, y_c: Residues, prg: Prg
-) -> SelectReceiver:
+) -> Steps[SelectReceiver]:
     """The receiver's material for its shares z_c and y_c, uint32 (count,)."""
     modulus, J, count = ar.modulus, len(coefs), z_c.size
     beta, beta2 = prg.bits((J, count)), prg.bits((J, count))
     A_c, n_c = receiver_terms(ar, z_c)
     choices = [beta.reshape(-1)] + ([] if n_c is None else [n_c, beta2.reshape(-1)])
-    chosen = ot.receiver.extend(np.concatenate(choices))
     made = ot.sender.extend(J * count)
+    yield
+    chosen = ot.receiver.extend(np.concatenate(choices))
     cA = np.stack([A_c if c > 0 else modulus.neg(A_c) for c in coefs])
     G = send_products(ch, made, cA, modulus)
+    yield
     h = recv_products(ch, chosen.part(0, J * count), modulus).reshape(J, count)
     ar.negate_where_(h, as_mask(beta))
     ar.add_(G, h)

@@ -28,6 +28,7 @@ from ..ot.products import product_bytes, recv_products, send_products
 from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
 from ..shares import Modulus, recv_residues
+from ..steps import Steps
 from .activation import Activation, Cost, Phase
 from .material import flat, shaped
 
@@ -60,19 +61,23 @@ class Square:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> SquareSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[SquareSender]:
         modulus, count = _parameters(act), batch * act.elements
         a, S = modulus.uniform(prg, (count,)), np.empty(count, np.uint32)
         weights = modulus.encode(np.int64(2) << np.arange(BITS)[:, None])
         for part in _parts(count):
-            size = part.stop - part.start
-            shares = send_products(ch, ot.sender.extend(BITS * size), modulus.mul(a[part], weights), modulus)
+            yield  # nothing in step 0; a round trip a part
+            cots = ot.sender.extend(BITS * (part.stop - part.start))
+            yield
+            shares = send_products(ch, cots, modulus.mul(a[part], weights), modulus)
             S[part] = _total(shares, modulus)
         return shaped(act, batch, SquareSender(a, S))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> SquareReceiver:
+    ) -> Steps[SquareReceiver]:
         modulus, batch = _parameters(act), act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
             raise ParameterError(f"shares of {batch} and {y_c.shape[0]} images")
@@ -81,7 +86,10 @@ class Square:
         places = np.arange(BITS, dtype=np.uint32)[:, None]
         for part in _parts(z.size):
             bits = (z[part] >> places & np.uint32(1)).astype(np.uint8)
-            shares = recv_products(ch, ot.receiver.extend(bits.reshape(-1)), modulus).reshape(bits.shape)
+            yield  # nothing in step 0
+            cots = ot.receiver.extend(bits.reshape(-1))
+            yield
+            shares = recv_products(ch, cots, modulus).reshape(bits.shape)
             C0[part] = modulus.add(C0[part], _total(shares, modulus))
         return shaped(act, batch, SquareReceiver(C0, modulus.add(z, z)))
 

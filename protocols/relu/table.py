@@ -13,12 +13,13 @@ For J knots and an f-bit rescale, bits an element: J (N + 32 + f) + f down, 32 +
 down, 32 + J up); one round trip. J = 1, n = 6, f = 8: 14 + 4.25 = 18.25 bytes. Fails like window.py says,
 and in no other way: the rescale is off by at most one unit, always.
 
-The offline phase takes elements in parts of `OFFLINE_PART`, two round trips each, so that its memory is
-bounded.
+The offline phase is one round trip, in steps 0 to 2 (steps.py); it takes elements in parts of `OFFLINE_PART`,
+side by side, each of which stays in the cache.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from ..ot.softspoken import DEFAULT_K
 from ..prg import Prg
 from ..sign import table as sign
 from ..sign.window import Window
+from ..steps import Steps, together
 from . import select
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Residues, arithmetic
@@ -39,7 +41,8 @@ from .simulate import window_relu
 
 __all__ = ["OFFLINE_PART", "Table", "TableReceiver", "TableSender"]
 
-OFFLINE_PART = 1 << 16
+OFFLINE_PART = 1 << 14
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,20 @@ class Table:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> TableSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[TableSender]:
         window, ar = _parameters(act)
         made = []
         for part in _parts(batch * act.elements):
             b = prg.bits((len(act.knots), part.stop - part.start))
             tables = sign.prepare_sender(ot, window.bits, b)
-            made.append(TableSender(tables, select.prepare_sender(ch, ot, ar, b, prg)))
-        return shaped(act, batch, join(made))
+            made.append(_beside(TableSender, tables, select.prepare_sender(ch, ot, ar, b, prg)))
+        return shaped(act, batch, join((yield from together(made))))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> TableReceiver:
+    ) -> Steps[TableReceiver]:
         window, ar = _parameters(act)
         batch = act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
@@ -80,10 +85,9 @@ class Table:
         t, z, y, made = window.index_c(z_c).reshape(-1), z_c.reshape(-1), y_c.reshape(-1), []
         for part in _parts(z.size):
             indices = sign.prepare_receiver(ot, window.bits, t[part], len(act.knots))
-            made.append(
-                TableReceiver(indices, select.prepare_receiver(ch, ot, ar, act.coefs, z[part], y[part], prg))
-            )
-        return shaped(act, batch, join(made))
+            chosen = select.prepare_receiver(ch, ot, ar, act.coefs, z[part], y[part], prg)
+            made.append(_beside(TableReceiver, indices, chosen))
+        return shaped(act, batch, join((yield from together(made))))
 
     # ---- online
 
@@ -136,19 +140,15 @@ class Table:
     def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         window, ar = _parameters(act)
         count, J, n = batch * act.elements, len(act.knots), window.bits
-        down, up, rounds = 0, 0, 0
+        down, up = 0, 0
         for part in _parts(count):
             size = part.stop - part.start
             select_down, select_up = select.offline_bytes(ar, J, size, ot_k)
-            down, up, rounds = (
-                down + select_down,
-                up + select_up + sign.offline_bytes(n, size, ot_k),
-                rounds + 2,
-            )
+            down, up = down + select_down, up + select_up + sign.offline_bytes(n, size, ot_k)
         word, per_entry = word_type(n)
         sender_kept, receiver_kept = select.stored_bytes(ar, J)
         return Cost(
-            offline=Phase(down, up, rounds),
+            offline=Phase(down, up, 1),
             online=Phase(
                 message_size(count, _first(act, ar)), message_size(count, select.answer_columns(ar, J)), 1
             ),
@@ -157,6 +157,10 @@ class Table:
             sender_stored=count * (sender_kept + J * per_entry * word.itemsize),
             receiver_stored=count * (receiver_kept + 1 + J),
         )
+
+
+def _beside(material: Callable[[Any, Any], T], sign: Steps[Any], select: Steps[Any]) -> Steps[T]:
+    return material(*(yield from together([sign, select])))
 
 
 def _first(act: Activation, ar: Arithmetic) -> list[Column]:

@@ -29,6 +29,7 @@ from ..ot import OtPair
 from ..ot.softspoken import DEFAULT_K
 from ..prg import Prg
 from ..sign.window import Window
+from ..steps import Steps, together
 from . import garbled, select
 from .activation import Activation, Cost, Phase
 from .arithmetic import Arithmetic, Residues, arithmetic
@@ -62,29 +63,36 @@ class WindowGarbled:
 
     # ---- offline
 
-    def offline_sender(self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg) -> WindowSender:
+    def offline_sender(
+        self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
+    ) -> Steps[WindowSender]:
         window, ar = _parameters(act)
         J, made = len(act.knots), []
         fixed = np.empty((batch, 0, J * act.elements), np.uint8)
-        circuit, permute = garbled.garble_layer(ch, ot, window_sign(window.bits), fixed, prg)
+        yield  # nothing in step 0
+        circuit, permute = yield from garbled.garble_layer(ch, ot, window_sign(window.bits), fixed, prg)
         b = _by_term(permute, J)
         for part in _parts(b.shape[1]):
             made.append(select.prepare_sender(ch, ot, ar, b[:, part], prg))
-        return WindowSender(circuit, shaped(act, batch, join(made)))
+        kept = yield from together(made)
+        return WindowSender(circuit, shaped(act, batch, join(kept)))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
-    ) -> WindowReceiver:
+    ) -> Steps[WindowReceiver]:
         window, ar = _parameters(act)
         batch = act.batch_of(z_c)
         if act.batch_of(y_c) != batch:
             raise ParameterError(f"shares of {batch} and {y_c.shape[0]} images")
         t = to_bits(window.index_c(z_c).reshape(batch, -1), window.bits)
-        circuit = garbled.receive_layer(ch, ot, window_sign(window.bits), np.tile(t, len(act.knots)))
+        yield  # nothing in step 0
+        bits = np.tile(t, len(act.knots))
+        circuit = yield from garbled.receive_layer(ch, ot, window_sign(window.bits), bits)
         z, y, made = z_c.reshape(-1), y_c.reshape(-1), []
         for part in _parts(z.size):
             made.append(select.prepare_receiver(ch, ot, ar, act.coefs, z[part], y[part], prg))
-        return WindowReceiver(circuit, shaped(act, batch, join(made)))
+        kept = yield from together(made)
+        return WindowReceiver(circuit, shaped(act, batch, join(kept)))
 
     # ---- online
 
@@ -133,12 +141,12 @@ class WindowGarbled:
         down, up, rounds = garbled.offline_bytes(circuit, batch, J * act.elements, ot_k)
         for part in _parts(count):
             select_down, select_up = select.offline_bytes(ar, J, part.stop - part.start, ot_k)
-            down, up, rounds = down + select_down, up + select_up, rounds + 2
+            down, up = down + select_down, up + select_up
         sender_kept, receiver_kept = garbled.stored_bytes(circuit, batch, J * act.elements)
         sender_select, receiver_select = select.stored_bytes(ar, J)
         labels = yao.label_bytes(circuit, J * count)
         return Cost(
-            offline=Phase(down, up, rounds),
+            offline=Phase(down, up, rounds + 1),
             online=Phase(
                 message_size(count, select.opening_columns(ar, J)) + labels,
                 message_size(count, select.answer_columns(ar, J)),

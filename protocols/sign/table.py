@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..ot import OtPair
 from ..ot.one_of_n import index_choices, recv_one_of_n, send_one_of_n, word_type
 from ..ot.softspoken import extension_bytes
+from ..steps import Steps
 from .window import drelu
 
 __all__ = [
@@ -67,17 +68,19 @@ def patterns(n: int) -> Words:
     return words
 
 
-def prepare_sender(ot: OtPair, n: int, b: Bits) -> SignSender:
+def prepare_sender(ot: OtPair, n: int, b: Bits) -> Steps[SignSender]:
     """The sender's material for its bits b_j, uint8 (J, count)."""
     J, count = b.shape
+    yield  # nothing in step 0
     tables = send_one_of_n(ot.sender.extend(n * count), n, J)
     flip = patterns(n)[0] | patterns(n)[1 << (n - 1)]  # all N bits
     tables ^= b[:, :, None] * flip
     return SignSender(tuple(tables))
 
 
-def prepare_receiver(ot: OtPair, n: int, t: NDArray[np.uint8], terms: int) -> SignReceiver:
+def prepare_receiver(ot: OtPair, n: int, t: NDArray[np.uint8], terms: int) -> Steps[SignReceiver]:
     """The receiver's material for its indices, (count,), and `terms` knots."""
+    yield  # nothing in step 0
     cots = ot.receiver.extend(index_choices(t, n))
     return SignReceiver(t, tuple(recv_one_of_n(cots, t, n, terms)))
 

@@ -19,6 +19,7 @@ from circa.protocols.errors import ParameterError
 from circa.protocols.ot import softspoken
 from circa.protocols.prg import Prg
 from circa.protocols.shares import PRIME31, RING32, share
+from circa.protocols.steps import complete
 from harness import run_pair
 
 MODULI = pytest.mark.parametrize("modulus", [RING32, PRIME31], ids=["ring", "prime"])
@@ -28,7 +29,7 @@ def triples(ot, modulus, shape):
     seeds = Prg(b"P0 triples seed."), Prg(b"P1 triples seed.")
     return run_pair(
         *(
-            lambda ch, i=i: make_triples(ch, ot[i](ch), modulus, shape, seeds[i])
+            lambda ch, i=i: complete(make_triples(ch, ot[i](ch), i, modulus, shape, seeds[i]))
             for i in (0, 1)
         )
     )  # fmt: skip
@@ -71,7 +72,7 @@ def test_cost_of_triples(modulus):
         == wire.right.bytes_sent
         == setup + softspoken.extension_bytes(bits * count) + corrections
     )
-    assert wire.rounds == 2 + triple_rounds(count) == 4
+    assert wire.rounds == 2 + triple_rounds(count) == 3
 
 
 @MODULI

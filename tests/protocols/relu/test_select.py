@@ -14,6 +14,7 @@ from circa.protocols.relu.columns import Columns, message_size
 from circa.protocols.relu.material import nbytes
 from circa.protocols.relu.simulate import rescaled
 from circa.protocols.shares import PRIME31, RING32
+from circa.protocols.steps import complete
 from harness import run_pair
 
 MODULI = [RING32, PRIME31]
@@ -33,8 +34,8 @@ def values(modulus, count, seed=0):
 def deal(modulus, shift, b, coefs, z_c, y_c, setups=None):
     ar, (left, right) = arithmetic(modulus, shift), setups or ot_setups("ideal")
     return run_pair(
-        lambda ch: select.prepare_sender(ch, left(ch), ar, b, Prg(SENDER_SEED)),
-        lambda ch: select.prepare_receiver(ch, right(ch), ar, coefs, z_c, y_c, Prg(RECEIVER_SEED)),
+        lambda ch: complete(select.prepare_sender(ch, left(ch), ar, b, Prg(SENDER_SEED))),
+        lambda ch: complete(select.prepare_receiver(ch, right(ch), ar, coefs, z_c, y_c, Prg(RECEIVER_SEED))),
     )
 
 

@@ -14,6 +14,7 @@ from circa.protocols.relu import Activation, by_name, columns, garbled, window_g
 from circa.protocols.relu.material import join, nbytes, split
 from circa.protocols.shares import PRIME31, RING32
 from circa.protocols.sign.window import MODES, Window, fault_probability
+from circa.protocols.steps import complete
 from harness import run_pair
 
 GARBLED, TABLE = by_name("window-garbled"), by_name("table")
@@ -229,7 +230,7 @@ def test_material_of_another_batch_or_layer_is_refused():
     with pytest.raises(ParameterError, match="a share of this layer"):
         GARBLED.online_sender(nobody, other, z_s, sender)
     with pytest.raises(ParameterError, match="shares of 2 and 1 images"):
-        GARBLED.offline_receiver(nobody, nobody, act, z_c, z_c[:1], nobody)
+        complete(GARBLED.offline_receiver(nobody, nobody, act, z_c, z_c[:1], nobody))
 
 
 @pytest.mark.parametrize(
@@ -249,4 +250,4 @@ def test_a_table_has_fewer_bits():
     """Said before any message, or one party would wait for the other."""
     nobody = None
     with pytest.raises(ParameterError, match="2 to 8 bits, not 9"):
-        TABLE.offline_sender(nobody, nobody, layer(9), 1, nobody)
+        complete(TABLE.offline_sender(nobody, nobody, layer(9), 1, nobody))

@@ -11,6 +11,7 @@ from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.sign import table
 from circa.protocols.sign.window import drelu
+from circa.protocols.steps import complete
 from harness import run_pair
 
 BITS = range(2, 9)
@@ -20,8 +21,8 @@ def deal(setups, n, b, t):
     """Both parties' material for b of shape (J, count) and indices t, and what the offline phase moved."""
     left, right = setups
     return run_pair(
-        lambda ch: table.prepare_sender(left(ch), n, b),
-        lambda ch: table.prepare_receiver(right(ch), n, t, b.shape[0]),
+        lambda ch: complete(table.prepare_sender(left(ch), n, b)),
+        lambda ch: complete(table.prepare_receiver(right(ch), n, t, b.shape[0])),
     )
 
 
