@@ -27,10 +27,9 @@ def check(
         import torch
 
         from circa.converter.capture import capture, inference_copy, try_out
-        from circa.converter.fold import fold
+        from circa.converter.conversion import simplify
         from circa.converter.graph import topological
-        from circa.converter.lower import lower
-        from circa.converter.maximum import expand_maxima
+        from circa.converter.verify import check_trace
 
         from .convert import load_model
 
@@ -41,8 +40,10 @@ def check(
         network = inference_copy(load_model(model, weights, trained=False))
         x = torch.rand(4, *shape)
         try:
-            try_out(network, x)
-            nodes = topological(expand_maxima(fold(lower(capture(network, x)))))
+            result = try_out(network, x)
+            exported = capture(network, x)
+            nodes = topological(simplify(exported))
+            check_trace(exported, x, result)
         except ConversionError as error:
             if not as_json:
                 raise

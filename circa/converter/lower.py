@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 
@@ -25,7 +25,7 @@ __all__ = ["lower"]
 
 @dataclass(frozen=True)
 class Failed:
-    """The value of an operation that did not convert; what reads it is not reported again."""
+    """The value of an operation that did not convert, where what reads it cannot be looked at either."""
 
 
 def lower(exported: ExportedProgram) -> Node:
@@ -83,7 +83,17 @@ def convert_one(node: fx.Node, values: dict[fx.Node, Any], names: "Names", probl
         return rule(Site(names.unique(path), shapes[0][1:]), *args, **kwargs)
     except Unsupported as error:
         problems.append(f"  {path} ({operation(node)}): {error.reason}; {error.remedy}")
+        return stand_in(path, node.meta.get("val"))
+
+
+def stand_in(path: str, value: Any) -> Any:
+    """A value in the place of one that did not convert, so that problems behind it are found as well."""
+    if isinstance(value, list | tuple):
+        return tuple(stand_in(path, part) for part in value)
+    if not isinstance(value, Tensor) or value.dtype is not torch.float32:
         return Failed()
+    images = value.ndim > 0 and all(isinstance(n, int) for n in value.shape) and value.shape[0] == BATCH
+    return Source(path, [], tuple(value.shape[1:])) if images else Failed()
 
 
 def one_result(values: Any, index: int) -> Any:

@@ -34,9 +34,11 @@ def test_every_problem_is_listed_once_with_its_path():
 
     text = refusal(nn.Sequential(Block(), nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Softmax(1)))
     lines = text.splitlines()[1:]
-    assert [line.split(" ")[2] for line in lines] == ["0.up", "0.sort"]
+    assert [line.split(" ")[2] for line in lines] == ["0.up", "0.act", "0.sort", "3"]
     assert "transposed" in lines[0]
-    assert "an order by the input's values" in lines[1]
+    assert "smooth" in lines[1]
+    assert "an order by the input's values" in lines[2]
+    assert "decoded result" in lines[3]
 
 
 BATCH = "keep the first dimension for the batch"
