@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "conv.h"
@@ -98,14 +100,16 @@ class Convolution {
   // modulus: 0 for the ring 2^32.
   Convolution(const Weights& weights, const Bias& bias, const Pair& size, const Pair& stride, const Pair& padding,
               const Pair& dilation, int64_t groups, uint32_t modulus, const std::string& level)
-      : rows_(axis(weights, size, stride, padding, dilation, 0)), columns_(axis(weights, size, stride, padding, dilation, 1)) {
+      : rows_(axis(weights, size, stride, padding, dilation, 0)),
+        columns_(axis(weights, size, stride, padding, dilation, 1)) {
     for (const ConvKernels* each : supported())
       if (level == each->name) kernels_ = each;
     require(kernels_ != nullptr, "this processor does not have that level");
     const int64_t outputs = static_cast<int64_t>(weights.shape(0)), taps = kernel(weights, 0) * kernel(weights, 1);
     require(1 <= groups && groups <= outputs && outputs % groups == 0, "the groups do not divide the outputs");
     require(static_cast<int64_t>(bias.shape(0)) == outputs, "a bias for each output channel");
-    require(weights.shape(1) > 0 && modulus < (1u << 31) - (1u << 16), "the weights are empty, or the modulus too large");
+    require(weights.shape(1) > 0, "the weights are empty");
+    require(modulus < (1u << 31) - (1u << 16), "the modulus is too large");  // its digits would not fit 16 bits
     plan_.rows = rows_.plan, plan_.columns = columns_.plan;
     plan_.groups = groups, plan_.inputs = static_cast<int64_t>(weights.shape(1)), plan_.outputs = outputs / groups;
     plan_.ring = modulus == 0, plan_.modulus = modulus;
@@ -164,7 +168,9 @@ class Convolution {
   }
 
  private:
-  static int64_t kernel(const Weights& weights, int i) { return static_cast<int64_t>(weights.shape(2 + static_cast<size_t>(i))); }
+  static int64_t kernel(const Weights& weights, int i) {
+    return static_cast<int64_t>(weights.shape(2 + static_cast<size_t>(i)));
+  }
 
   static Axis axis(const Weights& weights, const Pair& size, const Pair& stride, const Pair& padding,
                    const Pair& dilation, int i) {
@@ -192,10 +198,12 @@ class Convolution {
   void layout() {
     const ConvAxis &rows = plan_.rows, &columns = plan_.columns;
     const int64_t words = plan_.along_rows && plan_.ring ? 1 : 2, channels = plan_.groups * plan_.pairs;
-    const double every = static_cast<double>(columns.phase_count) * static_cast<double>(columns.outputs + columns.reach) *
-                         static_cast<double>(rows.phase_count) * static_cast<double>(channels) * static_cast<double>(words);
+    double every = 1;  // words of one row, in doubles, which do not overflow
+    const int64_t length = columns.outputs + columns.reach;
+    for (const int64_t factor : {columns.phase_count, length, rows.phase_count, channels, words})
+      every *= static_cast<double>(factor);
     require(every * static_cast<double>(rows.reach + 1) < kMostWords, "the layer is too large");
-    plan_.row_words = columns.phase_count * (columns.outputs + columns.reach) * words;
+    plan_.row_words = columns.phase_count * length * words;
     const int64_t row = plan_.row_words * rows.phase_count * channels;  // one row of all channels and phases
     const int64_t height = plan_.matrix ? 1 << 20 : rows.outputs;
     plan_.band = std::clamp<int64_t>(kBandBytes / 4 / row - rows.reach, 1, height);
@@ -208,7 +216,7 @@ class Convolution {
       for (size_t k = 0; k < rows_.place_of.size(); k++)
         for (size_t l = 0; l < columns_.place_of.size(); l++) {
           const int64_t at = rows_.phase_of[k] * (plan_.band + rows.reach) + rows_.place_of[k];
-          const int64_t column = columns_.phase_of[l] * (columns.outputs + columns.reach) + columns_.place_of[l];
+          const int64_t column = columns_.phase_of[l] * length + columns_.place_of[l];
           offsets_.push_back(static_cast<int32_t>(i * plan_.plane_words + at * plan_.row_words + column * words));
         }
     plan_.steps = static_cast<int64_t>(offsets_.size());

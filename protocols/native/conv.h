@@ -5,8 +5,9 @@
 //     W x = sum W x_0 + 2^b sum W x_1
 //
 // In the ring b = 16 and 32-bit sums may wrap. For the prime b = 15, residues are centred, and 32-bit sums are moved to
-// float64 before they can overflow; a row of weights has 1-norm 2^21 at most, so that no sum there reaches 2^52. Groups of so few output channels that a vector would be mostly empty, depthwise
-// convolutions above all, run along the row instead, with whole 32-bit products, or float64 ones for the prime.
+// float64 before they can overflow; a row of weights has 1-norm 2^21 at most, so that no sum there reaches 2^53. Groups
+// of so few output channels that a vector would be mostly empty, depthwise convolutions above all, run along the row
+// instead, with whole 32-bit products, or float64 ones for the prime.
 #pragma once
 
 #include <cstddef>

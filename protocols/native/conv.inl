@@ -16,8 +16,8 @@ inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // ---- tiles: a few neighbouring pixels, all output channels of a block
 
-// (t + bias) modulo the prime, for |t| < 2^52. The nearest multiple leaves a rest in (-p, p), which a word added without
-// sign, and the smaller of two, bring to [0, p).
+// (t + bias) modulo the prime, for |t| < 2^53. The nearest multiple leaves a rest in (-p, p); adding p as a word
+// without sign, and taking the smaller, brings it to [0, p).
 inline uint32_t reduced(double t, uint32_t bias, uint32_t p) {
   const double rest = t - __builtin_rint(t * (1.0 / p)) * p;
   uint32_t r = static_cast<uint32_t>(static_cast<int32_t>(rest));
@@ -122,7 +122,8 @@ void tile(const ConvPlan& plan, const int32_t* x, const int16_t* w, const uint32
   if (!plan.ring && !once) {
     const uint32_t modulus = plan.modulus;
     for (int p = 0; p < kPixels; p++)
-      for (int c = 0; c < kChannels; c++) result[p * kChannels + c] = reduced(total[p * kChannels + c], bias[c], modulus);
+      for (int c = 0; c < kChannels; c++)
+        result[p * kChannels + c] = reduced(total[p * kChannels + c], bias[c], modulus);
   }
   if (plan.matrix) {
     for (int p = 0; p < kPixels; p++)
