@@ -146,10 +146,11 @@ class Convolution {
     threads = std::clamp<int64_t>(products / kThreadProducts, 1, std::max<int64_t>(threads, 1));
     const int64_t bands = ceiling(height, plan_.band);
     const int64_t parts = std::min(plan_.blocks, images * bands < threads ? ceiling(threads, images * bands) : 1);
+    std::vector<std::unique_ptr<int32_t[]>> memory;  // here, where it may fail: nothing throws in a thread
+    for (int64_t i = 0; i < threads; i++) memory.emplace_back(new int32_t[static_cast<size_t>(words_) + 16]);
     std::atomic<int64_t> next{0};
-    const auto work = [&] {
-      const std::unique_ptr<int32_t[]> memory(new int32_t[static_cast<size_t>(words_) + 16]);
-      int32_t* scratch = memory.get() + (64 - reinterpret_cast<uintptr_t>(memory.get()) % 64) % 64 / 4;
+    const auto work = [&](int32_t* start) noexcept {
+      int32_t* scratch = start + (64 - reinterpret_cast<uintptr_t>(start) % 64) % 64 / 4;
       for (int64_t i = next++; i < images * bands * parts; i = next++) {
         const int64_t part = i % parts, band = i / parts % bands, image = i / parts / bands;
         const int64_t first = height * band / bands, end = height * (band + 1) / bands;
@@ -159,11 +160,12 @@ class Convolution {
       }
     };
     std::vector<std::thread> others;
+    others.reserve(memory.size());
     try {
-      for (int64_t i = 1; i < threads; i++) others.emplace_back(work);
+      for (size_t i = 1; i < memory.size(); i++) others.emplace_back(work, memory[i].get());
     } catch (const std::system_error&) {  // then fewer do all of it
     }
-    work();
+    work(memory[0].get());
     for (std::thread& other : others) other.join();
   }
 
