@@ -15,6 +15,7 @@ from circa.protocols.linear.cost import cost as linear_cost
 from circa.protocols.ot.choice import best_k
 from circa.protocols.ot.softspoken import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES, correction_bytes
 from circa.protocols.relu import Cost
+from circa.protocols.shares import residue_bytes
 
 from . import masked
 from .commands import ANSWER_BYTES, COMMAND_BYTES
@@ -185,14 +186,13 @@ def _online(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
     work = sum(_multiply_adds(op) for op in program.linear) * images * RATES["multiply-add"]
     layers = _layers(program, images, ot_k)
     share = work / (len(layers) + 1)  # the server works between the rounds
-    yield EstimateRow(program.input.name, "input", "online", 4 * images * program.input.elements, 0, 0, 0.0)
+    x, y = (residue_bytes(images * op.elements, program.modulus) for op in (program.input, program.output))
+    yield EstimateRow(program.input.name, "input", "online", x, 0, 0, 0.0)
     for op, layer in layers:
         online = layer.online
         work = images * op.sign_tests * RATES["sign test"] + layer.and_gates * RATES["gate"]
         yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, share + work)
-    yield EstimateRow(
-        program.output.name, "output", "online", 0, 4 * images * program.output.elements, 1, share
-    )
+    yield EstimateRow(program.output.name, "output", "online", 0, y, 1, share)
 
 
 def _layers(program: Program, images: int, ot_k: int) -> list[tuple[Activate, Cost]]:

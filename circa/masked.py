@@ -23,14 +23,14 @@ from circa.errors import ParameterError
 from circa.masks import Mask, Places, gather, scatter
 from circa.program import Activate, Program
 from circa.protocols import relu
-from circa.protocols.channel import Channel, send_array
+from circa.protocols.channel import Channel
 from circa.protocols.ot import OtPair
 from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Cost, Phase, Relu
 from circa.protocols.relu.rescale import Rescale
 from circa.protocols.relu.square import Square
-from circa.protocols.shares import recv_residues
+from circa.protocols.shares import recv_residues, residue_bytes, send_residues
 from circa.protocols.steps import Steps, together
 
 __all__ = ["Masked", "MaskedMaterial", "protocol"]
@@ -190,7 +190,7 @@ def _both(kept: Steps[Any] | None, others: Steps[Any] | None) -> Steps[MaskedMat
 
 class _Carry:
     """y = z without a shift, in the steps of `Rescale`: the receiver's z_c - y_c, masked by y_c, moves to
-    the sender offline, 4 bytes an element; nothing online.
+    the sender offline, l bits an element; nothing online.
     """
 
     name = "carry"
@@ -205,7 +205,7 @@ class _Carry:
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
     ) -> Steps[None]:
         yield  # nothing in step 0
-        send_array(ch, act.modulus.sub(z_c, y_c))
+        send_residues(ch, act.modulus.sub(z_c, y_c), act.modulus)
 
     def open(self, ch: Channel, act: Activation, z_s: Residues, material: Residues) -> Residues:
         return act.modulus.add(z_s, material)
@@ -220,5 +220,6 @@ class _Carry:
         return act.modulus.add(z_s, z_c)
 
     def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
-        size = 4 * batch * act.elements
-        return Cost(Phase(0, size, 0), Phase(0, 0, 0), 0, 0, size, 0)
+        count = batch * act.elements
+        moved = Phase(0, residue_bytes(count, act.modulus), 0)
+        return Cost(moved, Phase(0, 0, 0), 0, 0, 4 * count, 0)

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from circa.protocols.channel import send_array
-from circa.protocols.shares import recv_residues
+from circa.protocols.shares import recv_residues, send_residues
 
 from .exact import ExactLinear
 from .local import run_local
@@ -33,7 +32,7 @@ def client_online(party: ClientParty, material: ClientMaterial, x: Residues) -> 
     """The output's residues, (count, *output shape), for the encoded input x (count, *input shape)."""
     program, ch, report = party.program, party.ch, party.report
     with report.operation(ch, program.input, "online"):
-        send_array(ch, program.modulus.sub(x, material.input_share))  # (1)
+        send_residues(ch, program.modulus.sub(x, material.input_share), program.modulus)  # (1)
     for op, kept in zip(program.activations, material.activations, strict=True):
         with report.operation(ch, op, "online"):
             act = op.activation(program.modulus)
@@ -75,4 +74,4 @@ def server_online(
         for j in set(op.inputs):
             if last_use[j] == i:
                 del values[j]
-    send_array(ch, values[len(program.operations) - 1])  # (3)
+    send_residues(ch, values[len(program.operations) - 1], program.modulus)  # (3)

@@ -13,7 +13,7 @@ A triple is a = a_0 + a_1, b = b_0 + b_1 uniform and c = a·b, all shared mod M.
 
             rounds                          bytes each way
  triples    1 for each 2^15                 l COTs and l·l bits a triple: l ⌈128/k⌉/8 + l²/8
- multiply   1                               8 an element
+ multiply   1                               2 l bits an element
 """
 
 from dataclasses import dataclass, field

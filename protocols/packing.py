@@ -3,6 +3,19 @@
 `pack(values, width)` puts value i at bits [i * width, (i + 1) * width) of the output, low bit first; the last
 byte is filled with zeros. Widths of 8, 16 and 32 are plain little-endian words. `pack_numpy` and
 `unpack_numpy` are the definitions; the native kernels give the same bytes.
+
+The messages made of it, l = 32 for the ring and 31 for the prime, f the bits of a rescale:
+
+    residues: shares, P, D, Beaver's openings    l bits      shares.send_residues, relu/columns.py
+    corrections of products                      l, or f     ot/products.py
+    units D1, D2                                 f, or l     relu/columns.py
+    table E of a window of n bits                2^n bits    relu/columns.py
+    choice bits e, e2; rows of an OT message     1 bit       relu/columns.py; ot/softspoken.py (a row is
+                                                             filled up to a byte)
+
+Labels, garbled tables, keys and curve points are blocks of 16 or 32 bytes as they are. How many bytes a
+message takes is said beside the protocol that sends it, in `Relu.cost` and the functions that it calls;
+`circa.estimate` adds nothing but sums, and tests hold every sum against the wire.
 """
 
 import numpy as np

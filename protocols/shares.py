@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 
 from .channel import Channel, recv_array, send_array
 from .errors import CheckFailed, ParameterError
+from .packing import pack, packed_size, unpack
 from .prg import Prg
 
-__all__ = ["PRIME31", "RING32", "Modulus", "recv_residues", "reveal", "share"]
+__all__ = [
+    "PRIME31",
+    "RING32",
+    "Modulus",
+    "recv_residues",
+    "residue_bytes",
+    "reveal",
+    "send_residues",
+    "share",
+]
 
 Residues = NDArray[np.uint32]
 
@@ -82,14 +92,30 @@ def share(x: Residues, prg: Prg, modulus: Modulus) -> tuple[Residues, Residues]:
 
 
 def reveal(ch: Channel, x: Residues, modulus: Modulus) -> Residues:
-    """Exchange shares and return the sum: one round, 4 bytes an element each way. Symmetric."""
-    send_array(ch, x)
+    """Exchange shares and return the sum: one round, `residue_bytes` each way. Symmetric."""
+    send_residues(ch, x, modulus)
     return modulus.add(x, recv_residues(ch, x.shape, modulus))
 
 
+def residue_bytes(count: int, modulus: Modulus) -> int:
+    """What `count` residues take on the wire: l bits each, packed."""
+    return packed_size(count, modulus.bits)
+
+
+def send_residues(ch: Channel, x: Residues, modulus: Modulus) -> None:
+    """Send residues of any shape in `residue_bytes`."""
+    send_array(ch, pack(x, modulus.bits))
+
+
 def recv_residues(ch: Channel, shape: int | tuple[int, ...], modulus: Modulus) -> Residues:
-    """Receive residues, 4 bytes each. Raises CheckFailed where one is not below M."""
-    residues: Residues = recv_array(ch, np.uint32, shape)
-    if not modulus.is_ring and residues.size and int(residues.max()) >= modulus.value:
+    """Receive residues. Raises CheckFailed where one is not below M. The result is read-only."""
+    if modulus.is_ring:
+        words: Residues = recv_array(ch, np.uint32, shape)
+        return words
+    count = int(np.prod(shape, dtype=np.int64))
+    packed = recv_array(ch, np.uint8, residue_bytes(count, modulus))
+    residues = unpack(packed, count, modulus.bits).astype(np.uint32).reshape(shape)
+    if count and int(residues.max()) >= modulus.value:
         raise CheckFailed(f"the peer sent a residue that is not below {modulus.value}")
+    residues.setflags(write=False)
     return residues

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..channel import Channel, send_array
+from ..channel import Channel
 from ..errors import ParameterError
 from ..prg import Prg
-from ..shares import Modulus, recv_residues
+from ..shares import Modulus, recv_residues, send_residues
 from .parameters import B4096, parameter_set
 from .shape import LinearShape
 
@@ -82,7 +82,7 @@ class LinearSender:
         r = recv_residues(ch, (batch, *prepared.shape.input_shape), self._modulus)  # (1)
         s = self._modulus.uniform(self._prg, (batch, *prepared.shape.output_shape))
         product = apply(self._modulus, prepared.shape, prepared.weights, r)
-        send_array(ch, self._modulus.sub(product, s))  # (2)
+        send_residues(ch, self._modulus.sub(product, s), self._modulus)  # (2)
         if progress is not None:
             progress(1, 1)
         return s
@@ -103,7 +103,7 @@ class LinearReceiver:
     ) -> None:
         """Send r, uint32 (batch, in_channels, height, width), residues."""
         shape.check_input(r)
-        send_array(ch, r)  # (1)
+        send_residues(ch, r, self._modulus)  # (1)
         if progress is not None:
             progress(1, 1)
 

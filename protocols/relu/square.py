@@ -9,7 +9,7 @@ Semi-honest. A Beaver triple whose one half is fixed: z_c is known offline, so o
  (2)                                     ←  P       P = z_c^2 + C - y_c + 2 z_c D
  output     y_s = z_s^2 + S + P                     nothing: y_c was chosen offline
 
-4 bytes down and 4 up an element, one round trip; offline 31 COTs an element (2 z_c mod 2^32 does not depend
+l bits down and l up an element, one round trip; offline 31 COTs an element (2 z_c mod 2^32 does not depend
 on bit 31) and as many corrections of l bits. D is masked by the uniform a, of which the receiver learns
 nothing: the corrections are masked by pads that it does not have. P is masked by y_c. A scale of f
 fractional bits becomes one of 2 f: `rescale` comes next.
@@ -21,13 +21,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..channel import Channel, send_array
+from ..channel import Channel
 from ..errors import ParameterError
 from ..ot import OtPair
 from ..ot.products import product_bytes, recv_products, send_products
 from ..ot.softspoken import DEFAULT_K, extension_bytes
 from ..prg import Prg
-from ..shares import Modulus, recv_residues
+from ..shares import Modulus, recv_residues, residue_bytes, send_residues
 from ..steps import Steps
 from .activation import Activation, Cost, Phase
 from .material import flat, shaped
@@ -98,7 +98,7 @@ class Square:
     def online_sender(self, ch: Channel, act: Activation, z_s: Residues, material: SquareSender) -> Residues:
         modulus, batch = _parameters(act), act.batch_of(z_s)
         kept, z = flat(act, batch, material), z_s.reshape(-1)
-        send_array(ch, modulus.sub(z, kept.a))  # (1)
+        send_residues(ch, modulus.sub(z, kept.a), modulus)  # (1)
         y = modulus.add(modulus.mul(z, z), kept.S)
         return modulus.add(y, recv_residues(ch, y.shape, modulus)).reshape(z_s.shape)  # (2)
 
@@ -106,7 +106,7 @@ class Square:
         modulus, batch = _parameters(act), material.C0.shape[0]
         kept = flat(act, batch, material)
         D = recv_residues(ch, kept.C0.shape, modulus)  # (1)
-        send_array(ch, modulus.add(kept.C0, modulus.mul(kept.twice, D)))  # (2)
+        send_residues(ch, modulus.add(kept.C0, modulus.mul(kept.twice, D)), modulus)  # (2)
 
     # ---- what it computes, what it costs
 
@@ -124,7 +124,7 @@ class Square:
                 sum(extension_bytes(size, ot_k) for size in sizes),
                 len(sizes),
             ),
-            online=Phase(4 * count, 4 * count, 1),
+            online=Phase(residue_bytes(count, modulus), residue_bytes(count, modulus), 1),
             and_gates=0,
             table_bytes=0,
             sender_stored=8 * count,

@@ -18,7 +18,7 @@ from circa.protocols.beaver import (
 from circa.protocols.errors import ParameterError
 from circa.protocols.ot import softspoken
 from circa.protocols.prg import Prg
-from circa.protocols.shares import PRIME31, RING32, share
+from circa.protocols.shares import PRIME31, RING32, residue_bytes, share
 from circa.protocols.steps import complete
 from harness import run_pair
 
@@ -87,7 +87,7 @@ def test_multiply(modulus):
     t0, t1, _ = triples(ot_setups("ideal"), modulus, x.shape)
     z0, z1, wire = run_pair(lambda ch: multiply(ch, 0, x0, y0, t0), lambda ch: multiply(ch, 1, x1, y1, t1))
     assert (total(modulus, z0, z1) == x.astype(object) * y.astype(object) % modulus.value).all()
-    assert wire.left.bytes_sent == wire.right.bytes_sent == 8 * x.size
+    assert wire.left.bytes_sent == wire.right.bytes_sent == residue_bytes(2 * x.size, modulus)
     assert wire.rounds == 1
 
 

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from circa.protocols.channel import recv_array, send_array
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
 from circa.protocols.prg import Prg
-from circa.protocols.shares import PRIME31, RING32, Modulus, recv_residues, reveal, share
+from circa.protocols.shares import (
+    PRIME31,
+    RING32,
+    Modulus,
+    recv_residues,
+    residue_bytes,
+    reveal,
+    send_residues,
+    share,
+)
 from harness import run_pair
 
 MODULI = [RING32, PRIME31]
@@ -75,23 +84,37 @@ def test_shares_add_up_and_depend_on_the_generator(modulus):
 
 
 @both
-def test_reveal_is_one_round_of_four_bytes_an_element(modulus):
+def test_reveal_is_one_round_of_l_bits_an_element(modulus):
     x = modulus.encode(np.arange(-30, 30).reshape(6, 10))
     x_c, x_s = share(x, Prg(bytes(16)), modulus)
     left, right, wire = run_pair(lambda ch: reveal(ch, x_c, modulus), lambda ch: reveal(ch, x_s, modulus))
     assert np.array_equal(left, x)
     assert np.array_equal(right, x)
     assert wire.rounds == 1
-    assert (wire.left.bytes_sent, wire.right.bytes_sent) == (4 * 60, 4 * 60)
+    assert wire.left.bytes_sent == wire.right.bytes_sent == residue_bytes(60, modulus)
+    assert residue_bytes(60, modulus) == -(-60 * modulus.bits // 8)
 
 
-@pytest.mark.parametrize("value", [2138816513, (1 << 32) - 1])
+@pytest.mark.parametrize("value", [2138816513, (1 << 31) - 1])
 def test_a_residue_above_the_prime_is_refused(value):
     sent = np.array([0, 5, value], np.uint32)
     with pytest.raises(CheckFailed, match="not below 2138816513"):
-        run_pair(lambda ch: send_array(ch, sent), lambda ch: recv_residues(ch, 3, PRIME31))
-    _, ring, _ = run_pair(lambda ch: send_array(ch, sent), lambda ch: recv_residues(ch, 3, RING32))
+        run_pair(lambda ch: send_residues(ch, sent, PRIME31), lambda ch: recv_residues(ch, 3, PRIME31))
+    _, ring, _ = run_pair(lambda ch: send_residues(ch, sent, RING32), lambda ch: recv_residues(ch, 3, RING32))
     assert np.array_equal(ring, sent)
+
+
+@both
+@pytest.mark.parametrize("shape", [(0,), (1,), (7, 3), (2, 3, 4)])
+def test_residues_travel_in_l_bits(modulus, shape):
+    sent = modulus.uniform(Prg(bytes(16)), shape)
+    _, got, wire = run_pair(
+        lambda ch: send_residues(ch, sent, modulus), lambda ch: recv_residues(ch, shape, modulus)
+    )
+    assert np.array_equal(got, sent)
+    assert got.dtype == np.uint32
+    assert not got.flags.writeable
+    assert wire.left.bytes_sent == -(-sent.size * modulus.bits // 8)
 
 
 def test_no_residues_at_all():
@@ -101,11 +124,11 @@ def test_no_residues_at_all():
     assert empty.shape == (0, 4)
 
 
-@pytest.mark.parametrize("size", [11, 13, 0])
+@pytest.mark.parametrize("size", [46, 48, 0])
 def test_a_wrong_number_of_residues_is_refused(size):
-    with pytest.raises(FramingError, match=f"expected a message of 48 bytes, got {4 * size}"):
+    with pytest.raises(FramingError, match=f"expected a message of 47 bytes, got {size}"):
         run_pair(
-            lambda ch: send_array(ch, np.zeros(size, np.uint32)),
+            lambda ch: ch.send(bytes(size)),
             lambda ch: recv_residues(ch, (3, 4), PRIME31),
         )
 

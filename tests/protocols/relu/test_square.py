@@ -7,10 +7,11 @@ from relus import dealt_cots, offline, run, split_shares
 from wire import check_baseline
 
 from circa.protocols.errors import CheckFailed, FramingError, ParameterError
+from circa.protocols.packing import pack, unpack
 from circa.protocols.relu import Activation, square
 from circa.protocols.relu.material import nbytes
 from circa.protocols.relu.square import Square
-from circa.protocols.shares import PRIME31, RING32
+from circa.protocols.shares import PRIME31, RING32, residue_bytes
 from harness import run_pair
 
 MODULI = [RING32, PRIME31]
@@ -57,8 +58,8 @@ def test_cost(modulus, monkeypatch):
     assert result.offline.left.bytes_sent == cost.offline.down
     assert result.offline.right.bytes_sent == cost.offline.up
     assert result.offline.rounds == cost.offline.rounds == -(-count // 150)
-    assert result.online.left.bytes_sent == cost.online.down == 4 * count
-    assert result.online.right.bytes_sent == cost.online.up == 4 * count
+    assert result.online.left.bytes_sent == cost.online.down == residue_bytes(count, modulus)
+    assert result.online.right.bytes_sent == cost.online.up == residue_bytes(count, modulus)
     assert result.online.rounds == cost.online.rounds == 1
     assert nbytes(result.sender) == cost.sender_stored
     assert nbytes(result.receiver) == cost.receiver_stored
@@ -71,7 +72,7 @@ def test_messages_are_uniform(modulus):
     z_s, z_c = (np.full(act.shape(1), 5, np.uint32) for _ in range(2))
     online = run(SQUARE, act, z_s, z_c).online
     for message in (online.left_sent[0], online.right_sent[0]):
-        residues = np.frombuffer(message, np.uint32) / modulus.value
+        residues = unpack(np.frombuffer(message, np.uint8), 4096, modulus.bits) / modulus.value
         assert np.unique(residues).size > 4090
         assert abs(residues.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 4096)
         assert abs(residues.var() - 1 / 12) < 0.01
@@ -87,7 +88,7 @@ def test_a_peer_that_sends_nonsense():
     act = layer(PRIME31)
     z_s, z_c = split_shares(PRIME31, values(act, 1))
     _, sender, receiver, _ = offline(SQUARE, act, z_c)
-    too_large = np.full(act.elements, PRIME31.value, np.uint32).tobytes()
+    too_large = pack(np.full(act.elements, PRIME31.value, np.uint32), 31).tobytes()
     with pytest.raises(CheckFailed, match="not below"):
         run_pair(lambda ch: ch.send(too_large), lambda ch: SQUARE.online_receiver(ch, act, receiver))
     with pytest.raises(CheckFailed, match="not below"):
