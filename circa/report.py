@@ -47,6 +47,7 @@ class Span:
     start: float
     thread: str
     end: float = 0.0
+    cpu_seconds: float = 0.0  # processor time of its own thread: neither waiting nor others' work is in it
     bytes_sent: int = 0
     bytes_received: int = 0
     rounds: int = 0
@@ -73,7 +74,7 @@ class Report:
     def measure(self, ch: Channel, name: str, kind: str, phase: Phase) -> Iterator[None]:
         """Add the block's time and traffic to a row."""
         row = self.rows.setdefault((name, phase), Row(name, kind, phase))
-        before, start = ch.traffic.copy(), time.perf_counter()
+        before, start, cpu = ch.traffic.copy(), time.perf_counter(), time.thread_time()
         span = Span(name, kind, phase, start, threading.current_thread().name)
         self._see_memory(restart=True)
         self._open.append(span)
@@ -82,7 +83,7 @@ class Report:
         finally:
             self._see_memory()
             self._open.remove(span)
-            span.end = time.perf_counter()
+            span.end, span.cpu_seconds = time.perf_counter(), time.thread_time() - cpu
             spent = ch.traffic.since(before)
             span.bytes_sent, span.bytes_received = spent.bytes_sent, spent.bytes_received
             span.rounds = spent.rounds

@@ -40,8 +40,8 @@ class Row:
     """Medians over the sessions after the first, where they differ. Bytes up go from client to server. None
     is what another system does not tell (peers/inference.py).
 
-    per_layer: dicts with layer, kind, phase, seconds at the client and at the server, bytes_up, bytes_down,
-    rounds, and each party's peak of resident memory at that time.
+    per_layer: dicts with layer, kind, phase, seconds at the client and at the server, the processor seconds
+    of their threads, bytes_up, bytes_down, rounds, and each party's peak of resident memory at that time.
     """
 
     model: str
@@ -175,6 +175,7 @@ def _layers(session: dict[str, Any], phase: str) -> list[dict[str, Any]]:
                 continue
             row = rows.setdefault(span["layer"], _empty(span))
             row["seconds" if party == "client" else "server_seconds"] += span["end"] - span["start"]
+            row[f"{party}_cpu_seconds"] += span["cpu_seconds"]
             row[f"peak_rss_{party}"] = max(row[f"peak_rss_{party}"], span["peak_bytes"])
             if party == "client":
                 row["kind"] = span["kind"]
@@ -191,6 +192,8 @@ def _empty(span: dict[str, Any]) -> dict[str, Any]:
         "phase": span["phase"],
         "seconds": 0.0,
         "server_seconds": 0.0,
+        "client_cpu_seconds": 0.0,
+        "server_cpu_seconds": 0.0,
         "bytes_up": 0,
         "bytes_down": 0,
         "rounds": 0,

@@ -15,7 +15,7 @@ from .inference import PHASES, Measured
 
 __all__ = ["events", "write"]
 
-_ARGUMENTS = ("bytes_sent", "bytes_received", "rounds", "peak_bytes")
+_ARGUMENTS = ("cpu_seconds", "bytes_sent", "bytes_received", "rounds", "peak_bytes")
 
 
 def write(runs: Sequence[Measured], path: Path) -> None:

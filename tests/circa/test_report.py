@@ -2,6 +2,7 @@
 
 import mmap
 import threading
+import time
 
 import numpy as np
 
@@ -22,6 +23,19 @@ def test_rows_are_the_totals_of_their_spans():
     assert row.bytes_sent == sum(s.bytes_sent for s in spans) == 7
     assert row.milliseconds == sum(1e3 * (s.end - s.start) for s in spans)
     assert spans[0].start <= spans[0].end <= spans[1].start
+
+
+def test_processor_time_leaves_waiting_out():
+    ch, _ = memory_pair()
+    report = Report()
+    with report.measure(ch, "asleep", "linear", "offline"):
+        time.sleep(0.05)
+    with report.measure(ch, "awake", "linear", "offline"):
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+    asleep, awake = report.spans
+    assert asleep.cpu_seconds < 0.02 <= awake.cpu_seconds
 
 
 def test_a_span_that_fails_is_counted_and_closed():
