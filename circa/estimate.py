@@ -1,18 +1,25 @@
 """What a private inference will cost, from the public program alone: exact bytes and rounds, rough seconds.
 
 The rows have the names and phases of a `Report`, and the same bytes and rounds: a test compares the two for
-every protocol and kind of layer. Seconds are a model: bytes over the bandwidth, round trips times the
-latency, and work at the `RATES` that one core reached (benchmarks/README.md). What the parties do at the
-same time is added up as if they took turns, so estimates err on the slow side.
+every protocol and kind of layer. Seconds are a model, of one core a party, with the `RATES` of
+circa/rates.py:
+
+    offline   within the linear layers, and within the activations, the client, the server and the line in
+              either direction work at the same time: the slowest of the four counts, and every round trip
+    online    and in the session's setup they take turns: work, bytes and round trips add up
+
+A layer's own seconds are what it would take alone; layers overlap, so that a phase takes less than their sum.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from circa.protocols.linear.cost import LinearCost, setup_bytes
 from circa.protocols.linear.cost import cost as linear_cost
+from circa.protocols.ot import KAPPA
 from circa.protocols.ot.choice import best_k
+from circa.protocols.ot.leaves import depths
 from circa.protocols.ot.softspoken import RECEIVER_SETUP_BYTES, SENDER_SETUP_BYTES, correction_bytes
 from circa.protocols.relu import Cost
 from circa.protocols.shares import residue_bytes
@@ -24,23 +31,11 @@ from .grouping import added_rounds, groups
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
 from .network import NETWORKS, Network
 from .program import Activate, Input, Linear, Program
+from .rates import work
 from .report import Phase
 from .stock import batches, stored
 
-__all__ = ["NETWORKS", "RATES", "Estimate", "EstimateRow", "Network", "estimate", "prepare_traffic"]
-
-
-# Seconds of one core for a unit of work, both parties together; measured as benchmarks/README.md says.
-RATES = {
-    "setup": 0.25,  # a session's base OTs and keys
-    "request": 1.8e-3,  # a request polynomial: encrypt, pack, unpack, transform
-    "response": 4.0e-3,  # a response polynomial: re-randomise, flood, pack, decrypt
-    "product": 0.25e-3,  # a product in the transformed domain, its weight polynomial prepared
-    "offline byte": 2.0e-8,  # of OT extension, hashing and garbled tables
-    "sign test": 1.0e-7,  # online, without garbled gates
-    "gate": 4.0e-8,  # garbled online: evaluate
-    "multiply-add": 2.0e-11,  # the server's exact linear algebra online
-}
+__all__ = ["NETWORKS", "Estimate", "EstimateRow", "Network", "estimate", "prepare_traffic"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,29 @@ class EstimateRow:
     bytes_sent: int
     bytes_received: int
     rounds: int
-    work: float  # seconds of one core
+    units: dict[str, float]  # of work, as circa/rates.py names them
+
+    @property
+    def work(self) -> tuple[float, float]:
+        """Seconds of one core at the client, and at the server."""
+        return work(self.units)
 
     def seconds(self, network: Network) -> float:
-        return self.work + network.seconds(self.bytes_sent, self.bytes_received, self.rounds)
+        """Of this layer alone."""
+        return _seconds([self], network)
+
+
+def _seconds(rows: "Sequence[EstimateRow]", network: Network) -> float:
+    """Of rows of one phase and kind."""
+    parts = (
+        sum(row.work[0] for row in rows),
+        sum(row.work[1] for row in rows),
+        network.seconds(sum(row.bytes_sent for row in rows)),
+        network.seconds(sum(row.bytes_received for row in rows)),
+    )
+    overlap = all(row.phase == "offline" and row.kind in ("linear", "activate") for row in rows)
+    latency = network.seconds(0, 0, sum(row.rounds for row in rows))
+    return (max(parts) if overlap else sum(parts)) + latency
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,10 @@ class Estimate:
             "bytes_sent": sum(row.bytes_sent for row in rows),
             "bytes_received": sum(row.bytes_received for row in rows),
             "rounds": sum(row.rounds for row in rows),
-            "seconds": sum(row.seconds(network) for row in rows),
+            "seconds": sum(
+                _seconds([row for row in rows if row.kind == kind], network)
+                for kind in {row.kind for row in rows}
+            ),
         }
 
 
@@ -123,7 +140,7 @@ def _sum(a: EstimateRow, b: EstimateRow) -> EstimateRow:
         bytes_sent=a.bytes_sent + b.bytes_sent,
         bytes_received=a.bytes_received + b.bytes_received,
         rounds=a.rounds + b.rounds,
-        work=a.work + b.work,
+        units={name: a.units.get(name, 0) + b.units.get(name, 0) for name in {**a.units, **b.units}},
     )
 
 
@@ -140,8 +157,8 @@ def _setup(program: Program, ot_k: int) -> Iterator[EstimateRow]:
     sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
     received = LENGTH_BYTES + len(to_json(program)) + base + ANSWER_BYTES
     rounds = 3 if ot_k == 1 else 4
-    yield EstimateRow("session", "setup", "offline", sent, received, rounds, RATES["setup"])
-    yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, 0.0)
+    yield EstimateRow("session", "setup", "offline", sent, received, rounds, {"setup": 1})
+    yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, {})
 
 
 def _offline(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
@@ -154,17 +171,28 @@ def _offline(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
             continue
         sending |= _advance(program, known, requested)
         cost = _linear(op, images)
-        work = cost.messages_up * RATES["request"] + cost.messages_down * RATES["response"]
-        work += cost.products * RATES["product"]
-        yield EstimateRow(op.name, "linear", "offline", cost.bytes_up, cost.bytes_down, int(sending), work)
+        units: dict[str, float] = {
+            "request": cost.messages_up,
+            "response": cost.messages_down,
+            "product": cost.products,
+        }
+        yield EstimateRow(op.name, "linear", "offline", cost.bytes_up, cost.bytes_down, int(sending), units)
         sending = False
         known.add(i)
+    blocks = sum(1 << depth for depth in depths(ot_k)) / KAPPA  # of AES for a COT (ot/choice.py)
     for group in groups(program, images, ot_k):
         rounds = added_rounds([layer.offline.rounds for _, layer in group])
         for (op, layer), added in zip(group, rounds, strict=True):
-            offline = layer.offline
-            work = (offline.up + offline.down) * RATES["offline byte"]
-            yield EstimateRow(op.name, "activate", "offline", offline.up, offline.down, added, work)
+            moved, cots = layer.offline, _cots(program, op, images)
+            units = {"layer": 1, "cot": cots, "block": cots * blocks, "gate": layer.and_gates}
+            yield EstimateRow(op.name, "activate", "offline", moved.up, moved.down, added, units)
+
+
+def _cots(program: Program, op: Activate, images: int) -> float:
+    """Correlated OTs of a layer: each takes 128 bits with k = 1 and 64 with k = 2."""
+    protocol, act = masked.protocol(program, op), op.activation(program.modulus)
+    moved = [protocol.cost(act, images, k).offline for k in (1, 2)]
+    return (moved[0].up + moved[0].down - moved[1].up - moved[1].down) / 8
 
 
 def _advance(program: Program, known: set[int], requested: set[int]) -> bool:
@@ -183,16 +211,17 @@ def _advance(program: Program, known: set[int], requested: set[int]) -> bool:
 
 def _online(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
     """One message for the input, the protocol's for every activation, one for the output."""
-    work = sum(_multiply_adds(op) for op in program.linear) * images * RATES["multiply-add"]
+    adds = sum(_multiply_adds(op) for op in program.linear) * images
     layers = _layers(program, images, ot_k)
-    share = work / (len(layers) + 1)  # the server works between the rounds
+    share = {"multiply_add": adds / (len(layers) + 1)}  # the server works between the rounds
     x, y = (residue_bytes(images * op.elements, program.modulus) for op in (program.input, program.output))
-    yield EstimateRow(program.input.name, "input", "online", x, 0, 0, 0.0)
+    yield EstimateRow(program.input.name, "input", "online", x, 0, 0, {})
     for op, layer in layers:
         online = layer.online
-        work = images * op.sign_tests * RATES["sign test"] + layer.and_gates * RATES["gate"]
-        yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, share + work)
-    yield EstimateRow(program.output.name, "output", "online", 0, y, 1, share)
+        tests = images * op.sign_tests
+        units: dict[str, float] = {**share, "message": 1, "sign_test": tests, "online_gate": layer.and_gates}
+        yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, units)
+    yield EstimateRow(program.output.name, "output", "online", 0, y, 1, {**share, "message": 1})
 
 
 def _layers(program: Program, images: int, ot_k: int) -> list[tuple[Activate, Cost]]:

@@ -15,7 +15,7 @@ class Network:
     bits_per_second: float
     round_trip: float
 
-    def seconds(self, sent: float, received: float, rounds: float) -> float:
+    def seconds(self, sent: float, received: float = 0.0, rounds: float = 0.0) -> float:
         """Of `rounds` round trips in which the two parties take turns to send, bytes in all."""
         return 8 * (sent + received) / self.bits_per_second + rounds * self.round_trip
 
