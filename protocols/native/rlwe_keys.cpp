@@ -53,10 +53,9 @@ bool decrypt(const Ring& ring, const RingKernels& kernels, const uint64_t* secre
   const Constant ratio = make_constant(ring.modulus, q);  // floor(t 2^64 / q)
   for (size_t j = 0; j < count; j++) {
     const uint64_t x = reduce(c0[j] + c1[positions[j]], q);
-    auto quotient = static_cast<uint64_t>((static_cast<unsigned __int128>(x) * ratio.quotient) >> 64);
-    uint64_t rest = x * ring.modulus - quotient * q;  // t x - quotient q, below 2q
-    if (rest >= q) quotient++, rest -= q;
-    quotient += rest > q / 2;
+    const auto below = static_cast<uint64_t>((static_cast<unsigned __int128>(x) * ratio.quotient) >> 64);
+    // the quotient or, where t x is less than q / 16 above a multiple of q, one less: rest is then above q, and counts
+    const uint64_t rest = x * ring.modulus - below * q, quotient = below + (rest > q / 2);
     out[j] = static_cast<uint32_t>(quotient == ring.modulus ? 0 : quotient);
   }
   return true;

@@ -1,6 +1,8 @@
 """The ring kernels against Python integers, at every level that this processor has."""
 
+import hashlib
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ SETS = {
     "50, 55, 55": (1125899906629633, 36028797018652673, 36028797017571329),
     "60": (1152921504606830593,),
 }
+LARGE_REJECTION = 1085102592571174913  # 2^64 modulo it is nearly itself
 MODULI = [1 << 32, 2138816513, 3]
 
 
@@ -208,6 +211,78 @@ def test_products_are_those_of_polynomials(level):
     made.respond([request], [transformed], none, *zeros, positions, out)
     expected = pack(product(c0, factor, primes[0]).astype(np.uint64), 60)
     assert out[expected.size :].tobytes() == expected.tobytes()
+
+
+WORD = (1 << 64) - 1
+SIGMA = [
+    "0123456789abcdef",
+    "ea489fd61c02b753",
+    "b8c052fdae367194",
+    "7931dcbe265a40f8",
+    "905724afe1bc683d",
+    "2c6a0b834d75fe19",
+    "c51fed4a0763928b",
+    "db7ec13950f4862a",
+    "6fe9b308c2d714a5",
+    "a2847615fb9e3cd0",
+]
+INITIAL = [math.isqrt(p << 128) & WORD for p in (2, 3, 5, 7, 11, 13, 17, 19)]
+
+
+def blake2b_node(message, parameters):
+    """BLAKE2b of one block with any parameter block (RFC 7693, 3.2), which hashlib lets nobody choose."""
+    state = [a ^ b for a, b in zip(INITIAL, struct.unpack("<8Q", parameters), strict=True)]
+    block = struct.unpack("<16Q", message.ljust(128, b"\0"))
+    v = state + INITIAL
+    v[12] ^= len(message)
+    v[14] ^= WORD
+    columns = [[i, 4 + i, 8 + i, 12 + i] for i in range(4)]
+    diagonals = [[i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4] for i in range(4)]
+    for r in range(12):
+        order = [int(digit, 16) for digit in SIGMA[r % 10]]
+        for g, (a, b, c, d) in enumerate(columns + diagonals):
+            for x, by, other in ((order[2 * g], 32, 24), (order[2 * g + 1], 16, 63)):
+                v[a] = v[a] + v[b] + block[x] & WORD
+                v[d] = turned(v[d] ^ v[a], by)
+                v[c] = v[c] + v[d] & WORD
+                v[b] = turned(v[b] ^ v[c], other)
+    return [h ^ v[i] ^ v[i + 8] for i, h in enumerate(state)]
+
+
+def turned(x, by):
+    return x >> by | x << 64 - by & WORD
+
+
+def seal_words(seed):
+    """SEAL's generator: Blake2xb keyed by the seed, over a counter, 4096 bytes at a time."""
+    counter = 0
+    while True:
+        root = hashlib.blake2b(counter.to_bytes(8, "little"), key=seed, node_offset=4096 << 32).digest()
+        for i in range(64):
+            # digest of 64 bytes, no key, fanout and depth 0; leaves; number and length; depth 0, inner 64
+            yield from blake2b_node(root, struct.pack("<BBBBIIIBB14x32x", 64, 0, 0, 0, 64, i, 4096, 0, 64))
+        counter += 1
+
+
+@pytest.mark.parametrize("fill", ["zeros", "random"])
+def test_seeds_expand_by_blake2xb_and_rejection(level, fill):
+    """A prime for which one word in 17 is rejected; more words than one refill gives."""
+    degree, primes = 512, (LARGE_REJECTION, 70368743587841)
+    seed = bytes(64) if fill == "zeros" else Prg(bytes(16)).bytes(64).tobytes()
+    words = seal_words(seed)
+    drawn, rejected = [[next(words) for _ in range(degree)] for _ in primes], 0
+    for q, row in zip(primes, drawn, strict=True):
+        for j in range(degree):
+            while row[j] >= WORD - WORD % q - 1:
+                row[j], rejected = next(words), rejected + 1
+            row[j] %= q
+    assert rejected > 10
+    made, c0 = ring(degree, primes), np.zeros(degree, np.uint64)
+    parts = [pack(c0, q.bit_length()) for q in primes]
+    request = made.expand_request(np.concatenate([*parts, np.frombuffer(seed, np.uint8)]))
+    assert not request[0].any()
+    for q, psi, row, found in zip(primes, roots(primes, degree), drawn, request[1], strict=True):
+        assert interpolate(found.astype(object), psi, q).tolist() == row
 
 
 @pytest.mark.parametrize("at", ["first", "last"])

@@ -76,13 +76,15 @@ def bare(c1, c0, q):
 
 
 def test_decryption_rounds_exactly(level, chosen):
-    """Without c1: round(t c0 / q) modulo t, next to the borders between two messages as well."""
+    """Without c1: round(t c0 / q) modulo t, next to the messages and the borders between them as well."""
     parameters, modulus = chosen
     t, n, q = modulus.value, parameters.degree, context(parameters, modulus.value).primes[0]
     keys, rng = NativeReceiver(parameters, t), np.random.default_rng(0)
     c0 = rng.integers(0, q, n, dtype=np.uint64)
     ends = range(20), range(t - 20, t)
-    borders = [(2 * k + 1) * q // (2 * t) + d for end in ends for k in end for d in (-1, 0, 1)]
+    borders = [
+        k * q // (2 * t) + d for end in ends for i in end for k in (2 * i, 2 * i + 1) for d in (0, 1, 2)
+    ]
     c0[: len(borders)] = borders
     expected = [(2 * t * c + q) // (2 * q) % t for c in c0.tolist()]
     response = bare(np.zeros(n, np.uint64), c0, q)
