@@ -93,7 +93,7 @@ class _Actor(Executor):
     """One actor as an executor, broken once a call was lost.
 
     Workers go round the cores of the cluster, but claim none: after a machine is lost, its workers must find
-    a place on those that are left.
+    a place on those that are left. A machine that is lost while Ray does not know it yet fails the start.
     """
 
     def __init__(self, layers: Any, memory: int, place: int):
@@ -106,7 +106,7 @@ class _Actor(Executor):
             if node["Alive"]
             for _ in range(max(1, int(node["Resources"].get("CPU", 0))))
         ]
-        where = NodeAffinitySchedulingStrategy(cores[place % len(cores)], soft=True)
+        where = NodeAffinitySchedulingStrategy(cores[place % len(cores)], soft=False)
         kind = ray.remote(_Station).options(
             num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=where
         )
