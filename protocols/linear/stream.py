@@ -32,6 +32,7 @@ from .weights import Prepared
 __all__ = ["ATTEMPTS", "Answers", "InThread", "Progress", "Workers"]
 
 ATTEMPTS = 3
+_AHEAD = 4  # tasks a worker that may be outstanding in a session
 _RUN = 16  # responses of one task, at most
 _PARTS = 4  # tasks a worker into which a wave is cut, at least, where it has as many responses
 
@@ -153,7 +154,7 @@ class Answers:
 
     def _hand_out(self, layer: _Layer, placed: tuple[int, Task]) -> None:
         lane, task = placed
-        while len(self._pending) >= 2 * self._workers.count:
+        while len(self._pending) >= _AHEAD * self._workers.count:
             self._send_oldest()
         self._turn_to(layer.name)
         self._pending.append(_Pending(layer, lane, task, self._workers.submit(lane, task)))

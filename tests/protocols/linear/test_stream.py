@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from convolution import LAYERS, convolve
 
+from circa.commands import recv_command
 from circa.protocols.channel import memory_pair
 from circa.protocols.errors import CheckFailed, FramingError, PeerGone, WorkerError
 from circa.protocols.linear import he
@@ -208,8 +209,8 @@ def test_outstanding_tasks_are_bounded():
     workers = Recorder(pair.worker, count=2)
     pair.request()
     masks = pair.run(workers)
-    assert len(workers.tasks) > 8
-    assert workers.most == 4
+    assert len(workers.tasks) > 12
+    assert workers.most == 8
     pair.check(masks)
 
 
@@ -249,6 +250,15 @@ def test_too_few_requests_end_the_session_and_cancel_the_tasks(missing):
         pair.answer(answers)
     assert len(workers.futures) == cost(CONV, 1).messages_down
     assert all(future.cancelled() for future in workers.futures)
+
+
+def test_a_request_too_many_is_no_message_that_anybody_expects():
+    pair = Pair([CONV])
+    pair.request()
+    pair.right.send(pair.right.sent[-1])
+    pair.check(pair.run(InThread(pair.worker)))
+    with pytest.raises(FramingError, match=f"expected a message of 8 bytes, got {B4096.request_bytes}"):
+        recv_command(pair.left)
 
 
 def test_a_malformed_request_ends_the_session_at_once():
