@@ -1,11 +1,12 @@
 """The ring kernels against Python integers, at every level that this processor has."""
 
-import hashlib
 import math
-import struct
+import sys
+import threading
 
 import numpy as np
 import pytest
+from rings import SETS, interpolate, order, ring, roots
 
 from circa.protocols import kernels
 from circa.protocols.packing import pack
@@ -16,13 +17,6 @@ LEVELS = NATIVE.levels() if NATIVE else []
 if NATIVE is None:
     pytest.skip("no native kernels on this machine", allow_module_level=True)
 
-# primes that are 1 modulo 2^14, the largest or second largest of the bits that the parameter sets use
-SETS = {
-    "46, 60": (70368743587841, 1152921504606830593),
-    "50, 55, 55": (1125899906629633, 36028797018652673, 36028797017571329),
-    "60": (1152921504606830593,),
-}
-LARGE_REJECTION = 1085102592571174913  # 2^64 modulo it is nearly itself
 MODULI = [1 << 32, 2138816513, 3]
 
 
@@ -45,21 +39,6 @@ def primes(request):
     return request.param
 
 
-def roots(primes, degree):
-    """A primitive root of unity of order 2N for each prime."""
-    powers = [[pow(base, (q - 1) // (2 * degree), q) for base in range(2, 60)] for q in primes]
-    return [
-        next(r for r in candidates if pow(r, degree, q) == q - 1)
-        for q, candidates in zip(primes, powers, strict=True)
-    ]
-
-
-def ring(degree, primes, modulus=1 << 32):
-    q = math.prod(primes)
-    delta = [q // modulus % prime for prime in primes]
-    return NATIVE.Ring(degree, list(primes), roots(primes, degree), modulus, q % modulus, delta)
-
-
 def product(a, b, q):
     """a b modulo x^N + 1 and q."""
     n = len(a)
@@ -67,13 +46,6 @@ def product(a, b, q):
     for i, x in enumerate(a):
         whole[i : i + n] += int(x) * b.astype(object)
     return (whole[:n] - whole[n:]) % q
-
-
-def order(degree):
-    """The exponent of psi at each entry of a transform: bit-reversed, its blocks of 64 transposed."""
-    width = degree.bit_length() - 1
-    reverse = [int(format(i, f"0{width}b")[::-1], 2) for i in range(degree)]
-    return 2 * np.array(reverse).reshape(-1, 8, 8).swapaxes(1, 2).reshape(-1) + 1
 
 
 def small(prg, degree):
@@ -158,16 +130,6 @@ class Case:
         return pack(c1, width).tobytes() + pack(c0, width).tobytes()
 
 
-def interpolate(values, psi, q):
-    """The polynomial of given values at the roots: their sum with inverse powers, over N."""
-    n = len(values)
-    powers = order(n)
-    inverse = [pow(psi, -i, q) for i in range(2 * n)]
-    table = np.array(inverse, object)
-    exponents = np.arange(n)[:, None] * powers[None, :] % (2 * n)
-    return table[exponents] @ values % q * pow(n, -1, q) % q
-
-
 @pytest.mark.parametrize("modulus", MODULI)
 @pytest.mark.parametrize(("pairs", "count"), [(1, 0), (1, 1), (6, 64), (7, 5), (8, 33), (15, 9)])
 def test_a_response(level, primes, modulus, pairs, count):
@@ -211,95 +173,6 @@ def test_products_are_those_of_polynomials(level):
     made.respond([request], [transformed], none, *zeros, positions, out)
     expected = pack(product(c0, factor, primes[0]).astype(np.uint64), 60)
     assert out[expected.size :].tobytes() == expected.tobytes()
-
-
-WORD = (1 << 64) - 1
-SIGMA = [
-    "0123456789abcdef",
-    "ea489fd61c02b753",
-    "b8c052fdae367194",
-    "7931dcbe265a40f8",
-    "905724afe1bc683d",
-    "2c6a0b834d75fe19",
-    "c51fed4a0763928b",
-    "db7ec13950f4862a",
-    "6fe9b308c2d714a5",
-    "a2847615fb9e3cd0",
-]
-INITIAL = [math.isqrt(p << 128) & WORD for p in (2, 3, 5, 7, 11, 13, 17, 19)]
-
-
-def blake2b_node(message, parameters):
-    """BLAKE2b of one block with any parameter block (RFC 7693, 3.2), which hashlib lets nobody choose."""
-    state = [a ^ b for a, b in zip(INITIAL, struct.unpack("<8Q", parameters), strict=True)]
-    block = struct.unpack("<16Q", message.ljust(128, b"\0"))
-    v = state + INITIAL
-    v[12] ^= len(message)
-    v[14] ^= WORD
-    columns = [[i, 4 + i, 8 + i, 12 + i] for i in range(4)]
-    diagonals = [[i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4] for i in range(4)]
-    for r in range(12):
-        order = [int(digit, 16) for digit in SIGMA[r % 10]]
-        for g, (a, b, c, d) in enumerate(columns + diagonals):
-            for x, by, other in ((order[2 * g], 32, 24), (order[2 * g + 1], 16, 63)):
-                v[a] = v[a] + v[b] + block[x] & WORD
-                v[d] = turned(v[d] ^ v[a], by)
-                v[c] = v[c] + v[d] & WORD
-                v[b] = turned(v[b] ^ v[c], other)
-    return [h ^ v[i] ^ v[i + 8] for i, h in enumerate(state)]
-
-
-def turned(x, by):
-    return x >> by | x << 64 - by & WORD
-
-
-def seal_words(seed):
-    """SEAL's generator: Blake2xb keyed by the seed, over a counter, 4096 bytes at a time."""
-    counter = 0
-    while True:
-        root = hashlib.blake2b(counter.to_bytes(8, "little"), key=seed, node_offset=4096 << 32).digest()
-        for i in range(64):
-            # digest of 64 bytes, no key, fanout and depth 0; leaves; number and length; depth 0, inner 64
-            yield from blake2b_node(root, struct.pack("<BBBBIIIBB14x32x", 64, 0, 0, 0, 64, i, 4096, 0, 64))
-        counter += 1
-
-
-@pytest.mark.parametrize("fill", ["zeros", "random"])
-def test_seeds_expand_by_blake2xb_and_rejection(level, fill):
-    """A prime for which one word in 17 is rejected; more words than one refill gives."""
-    degree, primes = 512, (LARGE_REJECTION, 70368743587841)
-    seed = bytes(64) if fill == "zeros" else Prg(bytes(16)).bytes(64).tobytes()
-    words = seal_words(seed)
-    drawn, rejected = [[next(words) for _ in range(degree)] for _ in primes], 0
-    for q, row in zip(primes, drawn, strict=True):
-        for j in range(degree):
-            while row[j] >= WORD - WORD % q - 1:
-                row[j], rejected = next(words), rejected + 1
-            row[j] %= q
-    assert rejected > 10
-    made, c0 = ring(degree, primes), np.zeros(degree, np.uint64)
-    parts = [pack(c0, q.bit_length()) for q in primes]
-    request = made.expand_request(np.concatenate([*parts, np.frombuffer(seed, np.uint8)]))
-    assert not request[0].any()
-    for q, psi, row, found in zip(primes, roots(primes, degree), drawn, request[1], strict=True):
-        assert interpolate(found.astype(object), psi, q).tolist() == row
-
-
-@pytest.mark.parametrize("at", ["first", "last"])
-@pytest.mark.parametrize("which", [0, 1])
-def test_coefficients_that_are_not_reduced_are_refused(level, which, at):
-    degree, primes = 64, SETS["46, 60"]
-    made = ring(degree, primes)
-    c0 = np.full((2, degree), 5, np.uint64)
-    c0[which, 0 if at == "first" else -1] = primes[which]
-
-    def accepted():
-        parts = [pack(c, q.bit_length()) for c, q in zip(c0, primes, strict=True)]
-        return made.expand_request(np.concatenate([*parts, np.zeros(64, np.uint8)])) is not None
-
-    assert not accepted()
-    c0 -= np.uint64(1)
-    assert accepted()
 
 
 def zeros(*shape, dtype=np.uint64):
@@ -375,3 +248,28 @@ def test_rings_that_the_kernels_do_not_compute_are_refused(change):
     NATIVE.Ring(**fit)
     with pytest.raises(ValueError, match=r"degree|prime|modulus"):
         NATIVE.Ring(**fit | change)
+
+
+def test_the_ring_works_beside_other_threads():
+    """The GIL is dropped: a thread that waits for it gets it in a kernel, and could not get it elsewhere."""
+    made, go, ran = ring(1024, SETS["60"]), threading.Event(), []
+
+    def other() -> None:
+        go.wait()
+        ran.append(True)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    values, interval = np.ones(1024, np.int64), sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        go.set()
+        for _ in range(10_000):
+            made.transform(values)
+            if ran:
+                break
+        inside = list(ran)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert inside
