@@ -3,6 +3,7 @@
 Light to import: no torch. The weights come once, when the worker starts; a task names them.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -60,6 +61,8 @@ def start_child(layers: Mapping[str, Layer], memory: int) -> None:
     """`start` in a child process of the server: the server ends it, and it ends with the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # with that thread alive Python would not take everything apart, and the kernels would speak of leaks
+    atexit.register(os._exit, 0)
     start(layers, memory)
 
 
