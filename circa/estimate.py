@@ -4,9 +4,10 @@ The rows have the names and phases of a `Report`, and the same bytes and rounds:
 every protocol and kind of layer. Seconds are a model, of one core a party, with the `RATES` of
 circa/rates.py:
 
-    offline   within the linear layers, and within the activations, the client, the server and the line in
-              either direction work at the same time: the slowest of the four counts, and every round trip
-    online    and in the session's setup they take turns: work, bytes and round trips add up
+    offline   within the session's setup, within the linear layers and within the activations, the client, the
+              server and the line in either direction work at the same time: the slowest of the four counts,
+              and every round trip
+    online    they take turns: work, bytes and round trips add up
 
 A layer's own seconds are what it would take alone; layers overlap, so that a phase takes less than their sum.
 """
@@ -68,7 +69,7 @@ def _seconds(rows: "Sequence[EstimateRow]", network: Network) -> float:
         network.seconds(sum(row.bytes_sent for row in rows)),
         network.seconds(sum(row.bytes_received for row in rows)),
     )
-    overlap = all(row.phase == "offline" and row.kind in ("linear", "activate") for row in rows)
+    overlap = all(row.phase == "offline" for row in rows)
     latency = network.seconds(0, 0, sum(row.rounds for row in rows))
     return (max(parts) if overlap else sum(parts)) + latency
 

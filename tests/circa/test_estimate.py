@@ -89,7 +89,7 @@ def row(kind: str, phase: str, sent: int, received: int, rounds: int, **units: f
     return EstimateRow("a", kind, phase, sent, received, rounds, units)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", ["linear", "activate"])
+@pytest.mark.parametrize("kind", ["setup", "linear", "activate"])
 def test_offline_the_slowest_of_parties_and_directions_counts(kind: str, monkeypatch) -> None:
     monkeypatch.setattr(rates, "RATES", {"request": (1.0, 3.0)})
     of = partial(row, kind, "offline")
@@ -107,7 +107,7 @@ def test_offline_layers_overlap_and_kinds_do_not(monkeypatch) -> None:
         row("activate", "offline", 0, 5_000_000, 1),
     )
     total = Estimate(1, rows, 0, 0, 0).total("offline", LINE)["seconds"]
-    assert total == pytest.approx((0.5 + 1.0) + (12.0 + 0.5) + (5.0 + 0.5))  # 12: 4 requests at the server
+    assert total == pytest.approx((0.25 + 1.0) + (12.0 + 0.5) + (5.0 + 0.5))  # 12: 4 requests at the server
     assert total < sum(part.seconds(LINE) for part in rows)
 
 
