@@ -10,6 +10,7 @@ input; the **receiver** (c) holds a share that is fixed offline. In `circa` they
     ot/softspoken.py  correlated OT extension           [Roy22], trees of [BCGI+19]   never
     ot/products.py    shares of bit * value             [Gil99]                       never
     ot/one_of_n.py    1-of-2^n random OT of bits        [NP99]; design.md 5.2         never
+    steps.py          round trips of many at once       -                             never
     beaver.py         triples from COT, multiplication  [Bea91], [Gil99]              never
     linear/           W r - s under BFV; native or SEAL Cheetah [HLHD22]              never; flood >= 2^40
     garbling/         Yao's circuits, half gates        [ZRE15], [LP09]               never
