@@ -9,6 +9,7 @@ peers/           other systems, each in a Python environment of its own
 figure.py        storage and online time against truncated bits
 link.py          an emulated line between two processes
 parties.py       a server and a client process that report to a third
+processes.py     starts them and reads what they say
 inference.py     a whole private inference between them: `circa bench network`
 architectures.py the networks that it knows by name
 settings.py      what one of its rows was measured with

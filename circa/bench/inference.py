@@ -7,32 +7,25 @@ estimate`. A repetition is a session of its own: handshake, base OTs, keys, one 
 """
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from circa.network import Network
 from circa.program import Program
-from circa.protocols.errors import CircaError
 
 from .link import Link
+from .processes import read, start
 from .settings import settings
 
-__all__ = ["InferenceError", "Measured", "Row", "measure"]
+__all__ = ["PHASES", "Measured", "Row", "measure"]
 
 Progress = Callable[[str, int, int], None]
 PHASES = ("offline", "online")
-
-
-class InferenceError(CircaError):
-    """One of the two processes of a measurement failed; the text is what it said."""
 
 
 @dataclass
@@ -101,9 +94,9 @@ def measure(
     environment |= {"threads_per_party": threads, "server_workers": workers}
     with (
         tempfile.TemporaryFile("w+") as said,
-        _process("server", said, str(path), str(workers), str(threads)) as server,
+        start("server", said, str(path), str(workers), str(threads)) as server,
     ):
-        started = _read(server, said)
+        started = read(server, said)
         emulated = line.name != "loopback"
         with Link(line, started["address"]) if emulated else nullcontext() as link:
             client = _client(
@@ -111,7 +104,7 @@ def measure(
             )
         assert server.stdin is not None
         server.stdin.close()
-        ended = _read(server, said)
+        ended = read(server, said)
     reports = ended["reports"]
     sessions = client["sessions"]
     for session, report in zip(sessions, reports, strict=True):
@@ -234,35 +227,10 @@ def _client(
         "limit": entry.limit * 2.0**-entry.frac_bits,
         "repeat": repeat,
     }
-    with tempfile.TemporaryFile("w+") as said, _process("client", said, str(threads)) as process:
+    with tempfile.TemporaryFile("w+") as said, start("client", said, str(threads)) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(wanted) + "\n")
         process.stdin.close()
-        while "progress" in (result := _read(process, said)):
+        while "progress" in (result := read(process, said)):
             progress(*result["progress"])
         return result
-
-
-@contextmanager
-def _process(role: str, said: Any, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """One party; its stderr goes to the file `said`. Ends with the block."""
-    command = (sys.executable, "-P", "-m", "circa.bench.parties", role, *arguments)
-    environment = {**os.environ, "OMP_NUM_THREADS": arguments[-1]}
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said, "text": True}
-    with subprocess.Popen(command, env=environment, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _read(process: "subprocess.Popen[str]", said: Any) -> dict[str, Any]:
-    """The next line of a process, which must be there."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        process.wait()
-        said.seek(0)
-        raise InferenceError(" / ".join(said.read().strip().splitlines()[-2:]) or "a process was killed")
-    result: dict[str, Any] = json.loads(line)
-    return result
