@@ -34,6 +34,7 @@ __all__ = ["ATTEMPTS", "Answers", "InThread", "Progress", "Workers"]
 ATTEMPTS = 3
 _AHEAD = 4  # tasks a worker that may be outstanding in a session
 _RUN = 16  # responses of one task, at most
+_TRIPS = 2  # tasks a worker into which a wave is cut where they travel
 _PARTS = 4  # tasks a worker into which a wave is cut, at least, where it has as many responses
 
 Residues = NDArray[np.uint32]
@@ -138,16 +139,25 @@ class Answers:
 
     def _cut(self, layer: _Layer, wave: Wave, first: int, blocks: int) -> Iterator[tuple[int, Task]]:
         """A wave's tasks in the order of its responses, each with its lane."""
-        plan, workers = layer.plan, self._workers
-        parts = min(blocks, max(-(-blocks // _RUN), -(-_PARTS * workers.count // plan.output_blocks)))
-        run, position = -(-blocks // parts), 0
-        for m in range(plan.output_blocks):
+        plan, lanes, position = layer.plan, self._workers.lanes, 0
+        outputs, run = self._size(plan, blocks)
+        for m in range(0, plan.output_blocks, outputs):
+            made = min(outputs, plan.output_blocks - m)
             for block in range(first, first + blocks, run):
                 # few output blocks leave lanes without work unless they share them
-                lane = (m if plan.output_blocks >= workers.lanes else position) % workers.lanes
-                seeds = self._seeds(min(run, first + blocks - block))
-                yield lane, Task(layer.name, plan.batch, first, block, m, seeds, wave)
+                lane = (m // outputs if plan.output_blocks >= lanes else position) % lanes
+                width = min(run, first + blocks - block)
+                seeds = self._seeds(made * width)
+                yield lane, Task(layer.name, plan.batch, first, block, width, m, seeds, wave)
                 position += 1
+
+    def _size(self, plan: Plan, blocks: int) -> tuple[int, int]:
+        """How many output blocks, and how many of a wave's blocks, a task covers."""
+        count, lanes = self._workers.count, self._workers.lanes
+        if 1 < lanes <= plan.output_blocks and blocks <= _RUN:  # few large tasks, since each has to travel
+            return min(-(-plan.output_blocks // (_TRIPS * lanes)), _RUN // blocks), blocks
+        parts = min(blocks, max(-(-blocks // _RUN), -(-_PARTS * count // plan.output_blocks)))
+        return 1, -(-blocks // parts)
 
     def _seeds(self, count: int) -> tuple[bytes, ...]:
         return tuple(self._prg.bytes(SEED_BYTES).tobytes() for _ in range(count))
@@ -174,12 +184,11 @@ class Answers:
         self._turn_to(layer.name)
         responses = self._result(oldest)
         task = self._pending.popleft().task
-        blocks = layer.plan.blocks[task.block : task.block + len(task.seeds)]
-        for block, response, seed in zip(blocks, responses, task.seeds, strict=True):
+        for response, (output_block, i, seed) in zip(responses, task.responses(), strict=True):
             self._ch.send(response)
-            positions = layer.plan.positions(block, task.output_block)
-            mask = layer.prepared.modulus.uniform(Prg(seed), positions.size)
-            place(layer.plan, block, task.output_block, mask, layer.s)
+            block = layer.plan.blocks[i]
+            mask = layer.prepared.modulus.uniform(Prg(seed), layer.plan.positions(block, output_block).size)
+            place(layer.plan, block, output_block, mask, layer.s)
             layer.done += 1
             if layer.progress is not None:
                 layer.progress(layer.done, layer.plan.responses)

@@ -1,6 +1,6 @@
 """The sender's work as tasks: plain data that may travel to another thread, process or machine.
 
-A task is one output block for some blocks of a wave: step (2) of `he.py` for each of them, with a seed each.
+A task is some output blocks for some blocks of a wave: step (2) of `he.py` for each pair, with a seed each.
 The seed gives the mask s, then u, E and e1 in the order of `SenderBackend.respond`; whoever made the task
 draws s from the same seed again. Weights are named, never part of a task. A worker parses a request once,
 however many output blocks it serves, and keeps it, within a limit, for the tasks of the same wave.
@@ -11,7 +11,7 @@ So a worker is as trusted as the sender itself.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import WorkerError
@@ -44,16 +44,25 @@ class Wave:
 
 @dataclass(frozen=True)
 class Task:
-    """One output block for `len(seeds)` blocks of the plan, from `block` on; the wave starts at `first`."""
+    """Output blocks, from `output_block` on, each for `blocks` blocks of the plan, from `block` on.
+
+    There is a seed for each response, output blocks outside, blocks inside. The wave starts at block `first`.
+    """
 
     layer: str
     batch: int
     first: int
     block: int
+    blocks: int
     output_block: int
     seeds: tuple[bytes, ...]
     wave: Wave
     attempt: int = 0
+
+    def responses(self) -> Iterator[tuple[int, int, bytes]]:
+        """Output block, block and seed of each response, in the order in which they are sent."""
+        for i, seed in enumerate(self.seeds):
+            yield self.output_block + i // self.blocks, self.block + i % self.blocks, seed
 
 
 class Worker:
@@ -77,12 +86,13 @@ class Worker:
         plan = make_plan(prepared.shape, task.batch, prepared.parameters)
         (public,) = self._parsed(backend, task.wave.key, (task.wave.public,)).take(0, 1)
         held = self._parsed(backend, task.wave.name, task.wave.requests)
-        row = prepared.row(plan, task.output_block)
-        responses = []
-        for block, seed in enumerate(task.seeds, task.block):
+        responses, row, at = [], prepared.row(plan, task.output_block), task.output_block
+        for output_block, block, seed in task.responses():
+            if output_block != at:
+                row, at = prepared.row(plan, output_block), output_block
             start = (block - task.first) * plan.channel_blocks
             requests = held.take(start, start + plan.channel_blocks)
-            prg, positions = Prg(seed), plan.positions(plan.blocks[block], task.output_block)
+            prg, positions = Prg(seed), plan.positions(plan.blocks[block], output_block)
             mask = prepared.modulus.uniform(prg, positions.size)
             responses.append(backend.respond(public, requests, row, positions, mask, prg))
         return responses

@@ -164,7 +164,7 @@ def test_closing_ends_the_processes_and_refuses_further_tasks(prepared):
     pool.close()
     pool.close()
     assert not pids & {child.pid for child in multiprocessing.active_children()}
-    task = Task("fc", 1, 0, 0, 0, (bytes(16),), Wave(b"", b"", b"", ()))
+    task = Task("fc", 1, 0, 0, 1, 0, (bytes(16),), Wave(b"", b"", b"", ()))
     for closed in (pool, Threads(Worker(prepared), 1)):
         closed.close()
         with pytest.raises(WorkerError, match="have ended"):

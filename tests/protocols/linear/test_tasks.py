@@ -43,7 +43,7 @@ def new_worker(**limits):
 
 
 def task(messages, wave=b"wave", key=b"key", seed=bytes(16)):
-    return Task("fc", 1, 0, 0, 0, (seed,), Wave(wave, key, messages[0], tuple(messages[1:])))
+    return Task("fc", 1, 0, 0, 1, 0, (seed,), Wave(wave, key, messages[0], tuple(messages[1:])))
 
 
 def test_a_task_survives_pickling_and_depends_on_nothing_else(worker, messages):
