@@ -4,7 +4,7 @@ The kept elements are gathered, go through the ReLU protocol as one layer of tha
 position each, and are scattered; so do the shifted ones. Both run in the same round trip:
 
             client (receiver)                          server (sender)
- (1)                                            ←   D1 of the rescale
+ (1)                                            ←   m of the rescale
  (2)                                            ↔   the ReLU protocol
  (3)  P of the rescale, kept back until now     →
 

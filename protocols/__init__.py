@@ -22,7 +22,7 @@ the OT extension's default k of 6 (22 bits a COT); the tests assert it:
 
     protocol          modulus  online down  online up  round trips  offline down  offline up  AND gates
     table             ring           14.0       4.25            1          8.75       28.75          0
-    rescale           ring            1.0        1.0            1           1.0        6.75          0
+    rescale           ring          0.125        1.0            1           1.0        6.75          0
     window-garbled    ring          102.0       4.25            1        168.75       28.75          5
     circa             prime        311.75     11.625            1      1813.125     260.375         50
     circa-stochastic  prime        503.75     11.625            1      2197.125     293.375         62

@@ -42,6 +42,10 @@ class Arithmetic(Protocol):
         """Q where x < M/2, otherwise 0, as units."""
         ...
 
+    def of_bits(self, bits: NDArray[np.uint8]) -> Units:
+        """Q where the bit is 1, otherwise 0, as units."""
+        ...
+
     def uniform_units(self, prg: Prg, shape: int | tuple[int, ...]) -> Units: ...
 
     def as_units(self, x: NDArray[Any]) -> Units: ...
@@ -96,7 +100,10 @@ class RingArithmetic:
         np.subtract(x, wide, out=x)  # -x = ~x + 1
 
     def below_half(self, x: Residues) -> Units:
-        return np.less(x, np.uint32(1 << 31)).view(np.uint8).astype(self.unit_dtype, copy=False)
+        return self.of_bits(np.less(x, np.uint32(1 << 31)).view(np.uint8))
+
+    def of_bits(self, bits: NDArray[np.uint8]) -> Units:
+        return bits.astype(self.unit_dtype, copy=False)
 
     def uniform_units(self, prg: Prg, shape: int | tuple[int, ...]) -> Units:
         words = prg.bytes(int(np.prod(shape)) * self.unit_dtype.itemsize).view(self.unit_dtype)
@@ -150,7 +157,10 @@ class OddArithmetic:
         np.copyto(x, self.modulus.neg(x), where=mask != 0)
 
     def below_half(self, x: Residues) -> Units:
-        return np.less(x, np.uint32((self.modulus.value + 1) // 2)) * self._q
+        return self.of_bits(np.less(x, np.uint32((self.modulus.value + 1) // 2)).view(np.uint8))
+
+    def of_bits(self, bits: NDArray[np.uint8]) -> Units:
+        return bits * self._q
 
     def uniform_units(self, prg: Prg, shape: int | tuple[int, ...]) -> Units:
         return self.modulus.uniform(prg, shape)

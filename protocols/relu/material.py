@@ -5,7 +5,8 @@ first axis, so what was made for four images serves one and then three.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
+from functools import cache
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -28,12 +29,20 @@ def apply(function: Callable[..., NDArray[Any]], first: T, *others: T) -> T:
         return first
     if isinstance(first, tuple):
         return tuple(apply(function, *parts) for parts in zip(first, *others, strict=True))  # type: ignore[return-value]
-    if not is_dataclass(first) or isinstance(first, type):
-        raise ParameterError(f"a {type(first).__name__} is no offline material")
-    changed = {
-        f.name: apply(function, *(getattr(m, f.name) for m in (first, *others))) for f in fields(first)
-    }
-    return replace(first, **changed)
+    kind: Any = type(first)
+    names = _fields(kind)
+    if others:
+        made = kind(*[apply(function, *(getattr(m, name) for m in (first, *others))) for name in names])
+    else:
+        made = kind(*[apply(function, getattr(first, name)) for name in names])
+    return made  # type: ignore[no-any-return]
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    if not is_dataclass(kind):
+        raise ParameterError(f"a {kind.__name__} is no offline material")
+    return tuple(f.name for f in fields(kind))
 
 
 def shaped(act: Activation, batch: int, material: T) -> T:
@@ -44,9 +53,11 @@ def shaped(act: Activation, batch: int, material: T) -> T:
 def flat(act: Activation, batch: int, material: T) -> T:
     """The inverse of `shaped`; raises ParameterError for an array not of `batch` images of this layer."""
 
+    shape = act.shape(batch)
+
     def flatten(array: NDArray[Any]) -> NDArray[Any]:
-        if array.shape[:3] != act.shape(batch):
-            raise ParameterError(f"material of shape {array.shape} for a layer of {act.shape(batch)}")
+        if array.shape[:3] != shape:
+            raise ParameterError(f"material of shape {array.shape} for a layer of {shape}")
         return array.reshape(-1, *array.shape[3:])
 
     return apply(flatten, material)

@@ -2,20 +2,20 @@
 
 Semi-honest. Notation, correctness and the bounds on z: truncation.py; f >= 1, both moduli.
 
-            sender: z_s; u1                         receiver: z_c, y_c, r
- offline    p = n_c * u1 by COT;  p_s + p_c = p
+            sender: z_s; s                          receiver: z_c, y_c, r
+ offline    p = n_c * s Q by COT;  p_s + p_c = p
                                          ←  c       c = A_c - y_c - r
- (1)        D1 = n_s Q - u1  →
- (2)                                     ←  P       P = n_c D1 + p_c + r
- output     y_s = A_s + p_s + c + P                 nothing: y_c was chosen offline
+ (1)        m = n_s ^ s  →
+ (2)                                     ←  P       P = n_c m Q + (1-2 m) p_c + r
+ output     y_s = A_s + (1-2 m) p_s + c + P         nothing: y_c was chosen offline
 
-In the ring r is a uniform unit, a multiple of Q, and so is P: f bits each way online, one round trip; c is l
-bits, offline. Modulo the prime units have l bits and nothing would be saved by r: there c is absent, A_c -
-y_c stands for r, and both messages have l bits. For LeakyReLU, average pooling, and what a mask leaves
-without a sign test.
+for n_c n_s = n_c (m ^ s) = n_c m + (1-2 m) n_c s. s is a random bit, so (1) is one bit an element. In the
+ring r is a uniform unit, a multiple of Q, and so is P: f bits; c is l bits, offline. Modulo the prime units
+have l bits and nothing would be saved by r: there c is absent, A_c - y_c stands for r, and P has l bits. One
+round trip. For LeakyReLU, average pooling, and what a mask leaves without a sign test.
 
-What hides what. The receiver sees D1, masked by the uniform unit u1: p_c is independent of u1 unless n_c =
-1, and then p_c = u1 - p_s is masked by p_s, pseudorandom to it. The sender sees c, masked by y_c, which is
+What hides what. The receiver sees m, masked by the uniform bit s: p_c is independent of s unless n_c = 1,
+and then p_c = s Q - p_s is masked by p_s, pseudorandom to it. The sender sees c, masked by y_c, which is
 uniform mod M, and P, masked by r: y_c and r are independent and used nowhere else, so that (c, P) is uniform
 whatever the shares are. Without r, P is masked by y_c.
 """
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..channel import Channel, send_array
 from ..errors import ParameterError
@@ -35,28 +36,31 @@ from ..shares import recv_residues
 from ..steps import Steps
 from . import truncation
 from .activation import Activation, Cost, Phase
-from .arithmetic import Arithmetic, Mask, Residues, Units, arithmetic, as_mask, widen
+from .arithmetic import Arithmetic, Residues, Units, arithmetic, as_mask, widen
 from .columns import Column, Columns, blocks, message_size
-from .material import flat, rows_of, shaped
+from .material import flat, shaped
 from .simulate import rescaled
 
 __all__ = ["Rescale", "RescaleReceiver", "RescaleSender"]
 
+Bits = NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class RescaleSender:
-    """u1, and p_s + c."""
+    """s, 0 or 1; p_s; c (None modulo the prime)."""
 
-    u1: Units
-    S0: Residues
+    s: Bits
+    p: Units
+    c: Residues | None
 
 
 @dataclass(frozen=True)
 class RescaleReceiver:
-    """p_c + r, and n_c as a mask."""
+    """P for either m."""
 
     P0: Units
-    n_c: Mask
+    P1: Units
 
 
 class Rescale:
@@ -70,15 +74,13 @@ class Rescale:
         self, ch: Channel, ot: OtPair, act: Activation, batch: int, prg: Prg
     ) -> Steps[RescaleSender]:
         ar, count = _parameters(act), batch * act.elements
-        u1 = ar.uniform_units(prg, count)
+        s = prg.bits(count)
         yield  # nothing in step 0
         cots = ot.sender.extend(count)
-        known = recv_residues(ch, (count,), act.modulus) if act.modulus.is_ring else None
+        c = recv_residues(ch, (count,), act.modulus).copy() if act.modulus.is_ring else None
         yield
-        S0 = ar.lift(truncation.send_units(ch, ar, cots, u1))
-        if known is not None:
-            ar.add_(S0, known)
-        return shaped(act, batch, RescaleSender(u1, S0))
+        p = truncation.send_units(ch, ar, cots, ar.of_bits(s))
+        return shaped(act, batch, RescaleSender(s, p, c))
 
     def offline_receiver(
         self, ch: Channel, ot: OtPair, act: Activation, z_c: Residues, y_c: Residues, prg: Prg
@@ -99,8 +101,11 @@ class Rescale:
             r = c  # units are residues, and nothing is sent
         yield
         P0 = truncation.recv_units(ch, ar, cots)
+        P1 = ar.of_bits(n_c).copy()
+        ar.sub_units_(P1, P0)
         ar.add_units_(P0, r)
-        return shaped(act, batch, RescaleReceiver(P0, as_mask(n_c)))
+        ar.add_units_(P1, r)
+        return shaped(act, batch, RescaleReceiver(P0, P1))
 
     # ---- online
 
@@ -118,20 +123,24 @@ class Rescale:
         """Sender: sends (1); returns y_s without P."""
         ar, batch = _parameters(act), act.batch_of(z_s)
         kept, z, y = flat(act, batch, material), z_s.reshape(-1), np.empty(z_s.size, np.uint32)
-        first = Columns(y.size, _columns(ar))
+        first = Columns(y.size, _FIRST)
         for rows in blocks(y.size):  # (1)
-            y[rows], D1 = truncation.sender_terms(ar, z[rows])
-            assert D1 is not None
-            ar.sub_units_(D1, kept.u1[rows])
-            ar.add_(y[rows], kept.S0[rows])
-            first.put(rows, [ar.reduce_units(D1)])
+            A_s, n_s = truncation.sender_terms(ar, z[rows])
+            assert n_s is not None
+            m, p = (n_s != 0) ^ kept.s[rows], kept.p[rows].copy()
+            ar.negate_units_where_(p, as_mask(m))
+            ar.add_(A_s, ar.lift(p))
+            if kept.c is not None:
+                ar.add_(A_s, kept.c[rows])
+            y[rows] = A_s
+            first.put(rows, [m])
         ch.send(first.data)
         return y.reshape(z_s.shape)
 
     def close(self, ch: Channel, act: Activation, y: Residues) -> None:
         """Sender: receives (2) and adds P to what `open` returned, in place."""
         ar, flat_y = _parameters(act), y.reshape(-1)
-        columns = _columns(ar)
+        columns = _second(ar)
         second = Columns(y.size, columns, ch.recv(message_size(y.size, columns)))  # (2)
         for rows in blocks(y.size):
             ar.add_(flat_y[rows], ar.lift(truncation.checked(ar, second.get(rows)[0])))
@@ -139,15 +148,13 @@ class Rescale:
     def answer(self, ch: Channel, act: Activation, material: RescaleReceiver) -> Any:
         """Receiver: receives (1); returns (2), still to be sent."""
         ar, batch = _parameters(act), material.P0.shape[0]
-        kept, count, columns = flat(act, batch, material), batch * act.elements, _columns(ar)
-        first = Columns(count, columns, ch.recv(message_size(count, columns)))  # (1)
-        second = Columns(count, columns)
+        kept, count = flat(act, batch, material), batch * act.elements
+        first = Columns(count, _FIRST, ch.recv(message_size(count, _FIRST)))  # (1)
+        second = Columns(count, _second(ar))
         for rows in blocks(count):  # (2)
-            part = rows_of(kept, rows)
-            D1 = truncation.checked(ar, first.get(rows)[0])
-            P = D1 & widen(part.n_c, D1.dtype)
-            ar.add_units_(P, part.P0)
-            second.put(rows, [ar.reduce_units(P)])
+            P0 = kept.P0[rows]
+            m = widen(as_mask(first.get(rows)[0]), P0.dtype)
+            second.put(rows, [ar.reduce_units(P0 ^ (P0 ^ kept.P1[rows]) & m)])
         return second.data
 
     # ---- what it computes, what it costs
@@ -158,21 +165,23 @@ class Rescale:
 
     def cost(self, act: Activation, batch: int, ot_k: int = DEFAULT_K) -> Cost:
         ar, count = _parameters(act), batch * act.elements
-        unit, message = ar.unit_dtype.itemsize, message_size(count, _columns(ar))
+        unit = ar.unit_dtype.itemsize
         c = 4 * count if act.modulus.is_ring else 0
         return Cost(
             offline=Phase(product_bytes(count, ar.unit_group), extension_bytes(count, ot_k) + c, 1),
-            online=Phase(message, message, 1),
+            online=Phase(message_size(count, _FIRST), message_size(count, _second(ar)), 1),
             and_gates=0,
             table_bytes=0,
-            sender_stored=(unit + 4) * count,
-            receiver_stored=(unit + 1) * count,
+            sender_stored=(1 + unit) * count + c,
+            receiver_stored=2 * unit * count,
         )
 
 
-def _columns(ar: Arithmetic) -> list[Column]:
-    """Of either message online."""
-    return [Column(ar.unit_width, ar.unit_dtype)]
+_FIRST = [Column(1, np.dtype(np.uint8))]  # m
+
+
+def _second(ar: Arithmetic) -> list[Column]:
+    return [Column(ar.unit_width, ar.unit_dtype)]  # P
 
 
 def _parameters(act: Activation) -> Arithmetic:

@@ -61,25 +61,41 @@ def test_cost(modulus, shift):
     assert nbytes(result.sender) == cost.sender_stored
     assert nbytes(result.receiver) == cost.receiver_stored
     bits, extra = (shift, 4 * z.size) if modulus.is_ring else (31, 0)
-    assert cost.online.down == cost.online.up == -(-bits * z.size // 8)
+    assert cost.online.down == -(-z.size // 8)
+    assert cost.online.up == -(-bits * z.size // 8)
     assert cost.offline.up == extension_bytes(z.size) + extra
 
 
 @pytest.mark.parametrize("shift", [3, 8, 11])
 @pytest.mark.parametrize("secret", [0, -1, 12345678])
 def test_what_the_sender_sees_is_uniform(shift, secret):
-    """c mod 2^32, and beside it P + p_s = n_c n_s Q + r: together uniform for any share of the receiver."""
+    """c mod 2^32, and beside it P + (1-2 m) p_s = n_c n_s Q + r: together uniform for any share of the
+    receiver.
+    """
     act = layer(RING32, shift, positions=1 << 14)
     z_s = np.random.default_rng(0).integers(0, 1 << 32, act.shape(1), dtype=np.uint32)
     z_c = np.full_like(z_s, secret % (1 << 32))
     result = run(RESCALE, act, z_s, z_c)
     c = np.frombuffer(result.offline.right_sent[-1], np.uint32)
-    p_s = result.sender.S0.reshape(-1) - c >> np.uint32(32 - shift)
+    m = unpack(np.frombuffer(result.online.left_sent[0], np.uint8), c.size, 1).astype(np.int64)
+    p_s = (1 - 2 * m) * result.sender.p.reshape(-1)
     P = unpack(np.frombuffer(result.online.right_sent[0], np.uint8), c.size, shift)
-    r = (P + p_s) % (1 << shift)
+    r = (P.astype(np.int64) + p_s) % (1 << shift)
     counts = np.bincount((c >> np.uint32(29)) * 8 + (r >> (shift - 3)).astype(np.uint32), minlength=64)
     expected = c.size / 64
     assert ((counts - expected) ** 2 / expected).sum() < 141  # chi-square of 63 degrees, p = 1e-7
+
+
+@pytest.mark.parametrize("modulus", MODULI)
+@pytest.mark.parametrize("secret", [0, -1, 12345678])
+def test_what_the_receiver_sees_is_uniform(modulus, secret):
+    """m, beside p_c, is a fair coin for any share of the sender."""
+    act = layer(modulus, 8, positions=1 << 14)
+    z_c = np.random.default_rng(0).integers(0, modulus.value, act.shape(1), dtype=np.uint32)
+    z_s = np.full_like(z_c, secret % modulus.value)
+    result = run(RESCALE, act, z_s, z_c)
+    m = unpack(np.frombuffer(result.online.left_sent[0], np.uint8), z_c.size, 1)
+    assert abs(m.mean() - 0.5) < 5.3 * 0.5 / np.sqrt(m.size)  # p = 1e-7
 
 
 @pytest.mark.parametrize("modulus", MODULI)
@@ -112,7 +128,7 @@ def test_lengths_are_checked(size):
     z_s, z_c = split_shares(RING32, values(act, 1))
     _, sender, receiver, _ = offline(RESCALE, act, z_c)
     with pytest.raises(FramingError):
-        run_pair(lambda ch: ch.send(bytes(201 + size)), lambda ch: RESCALE.online_receiver(ch, act, receiver))
+        run_pair(lambda ch: ch.send(bytes(26 + size)), lambda ch: RESCALE.online_receiver(ch, act, receiver))
     with pytest.raises(FramingError):
         run_pair(
             lambda ch: RESCALE.online_sender(ch, act, z_s, sender), lambda ch: ch.send(bytes(201 + size))
@@ -122,10 +138,8 @@ def test_lengths_are_checked(size):
 def test_residues_are_checked():
     act = layer(PRIME31, 8)
     z_s, z_c = split_shares(PRIME31, values(act, 1))
-    _, sender, receiver, _ = offline(RESCALE, act, z_c)
-    high = b"\xff" * RESCALE.cost(act, 1).online.down
-    with pytest.raises(CheckFailed):
-        run_pair(lambda ch: ch.send(high), lambda ch: RESCALE.online_receiver(ch, act, receiver))
+    _, sender, _, _ = offline(RESCALE, act, z_c)
+    high = b"\xff" * RESCALE.cost(act, 1).online.up
     with pytest.raises(CheckFailed):
         run_pair(lambda ch: RESCALE.online_sender(ch, act, z_s, sender), lambda ch: ch.send(high))
 
