@@ -4,8 +4,9 @@
 
 Runs the networks with the table protocol, for both values of k that the lines take, and the small one with
 every ReLU protocol, and solves for seconds a unit, least squares with no rate below zero, each party by
-itself. What is fitted is the processor time of the parties' threads (`per_layer` of `circa bench network`),
-so other work on the machine disturbs little. Prints the rates, and how far a phase's sum is off.
+itself, then scaled so that a group's sum is what was measured. What is fitted is the processor time of the
+parties' threads (`per_layer` of `circa bench network`), so other work on the machine disturbs little. Prints
+the rates, and how far sums were off.
 """
 
 import argparse
@@ -88,10 +89,11 @@ def report(samples: Sequence[Sample], group: tuple[str, str]) -> None:
     fitted, off = [], []
     for i in range(len(PARTIES)):
         spent = np.array([seconds[i] for _, seconds in samples])
-        fitted.append(solve(matrix, spent))
-        off.append((matrix @ fitted[-1]).sum() / spent.sum())
+        rates = solve(matrix, spent)
+        off.append((matrix @ rates).sum() / spent.sum())
+        fitted.append(rates / off[-1])
     ratios = ", ".join(f"{party} {ratio:.2f}" for party, ratio in zip(PARTIES, off, strict=True))
-    print(f"# {' '.join(group)}: {len(samples)} layers, fitted sum over measured: {ratios}")
+    print(f"# {' '.join(group)}: {len(samples)} layers, scaled so that sums agree, before {ratios}")
     for name, client, server in zip(names, *fitted, strict=True):
         print(f'"{name}": ({client:.2g}, {server:.2g})')
 
