@@ -4,9 +4,9 @@
         [--network loopback lan wan] [--repeat 3] [--peer crypten spu]
     python benchmarks/end_to_end.py --table results/end_to_end.jsonl
 
-The first form appends a line a row to results/end_to_end.jsonl as it goes on, and draws
-results/end_to_end.{png,svg}; both print the tables of the file's rows, the latest of each kind, in Markdown,
-with what `circa estimate` predicts. Peers must have been installed with `circa bench peers install`.
+The first form appends a line a row to results/end_to_end.jsonl as it goes on. Both then take the file's rows,
+the latest of each kind: draw end_to_end.{png,svg} beside it and print tables in Markdown, with what `circa
+estimate` predicted. Peers must have been installed with `circa bench peers install`.
 """
 
 import argparse
@@ -52,6 +52,8 @@ def main() -> None:
         row = json.loads(line)
         latest[row["model"], row["protocol"], row["network"], row["environment"]["modulus"]] = row
     rows = list(latest.values())
+    for suffix in (".png", ".svg"):
+        network_figure.draw([Row(**row) for row in rows], arguments.table.with_suffix(suffix))
     print(setting(rows[0]["environment"]) + "\n")
     print(table(rows) + "\n")
     print(predictions(rows))
@@ -60,7 +62,6 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> Path:
     """Measure the matrix; returns the file of the rows."""
     peers = [by_name(name) for name in arguments.peer]
-    rows: list[Row] = []
     for name in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
             label, path, program = provide(find(name), Path(folder), arguments.relu, arguments.bits)
@@ -71,15 +72,11 @@ def run(arguments: argparse.Namespace) -> Path:
                 row.environment["predicted"] = {
                     phase: total(phase, line)["seconds"] for phase in ("offline", "online")
                 }
-                rows.append(row)
                 record(row.to_dict(), NAME, arguments.output)
             for peer in peers:
                 _say(f"{label}, {peer.name}")
                 for row in peer_inference.measure(peer, label, path, arguments.images, arguments.repeat):
-                    rows.append(row)
                     record(row.to_dict(), NAME, arguments.output)
-    for suffix in (".png", ".svg"):
-        network_figure.draw(rows, arguments.output / f"{NAME}{suffix}")
     return Path(arguments.output) / f"{NAME}.jsonl"
 
 
