@@ -126,7 +126,17 @@ def test_the_command_ends_at_ctrl_c_without_a_word_of_its_workers(
     """SIGINT goes to the whole group of processes, as from a terminal."""
     assert MEMORY == MEMORY_MB * 1e6
     converted.save(tmp_path / "net.circa")
-    command = [sys.executable, "-m", "circa", "serve", str(tmp_path / "net.circa"), "--port", "0", "--json"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "circa",
+        "serve",
+        str(tmp_path / "net.circa"),
+        "--port",
+        "0",
+        "--json",
+    ]
     environment = {**os.environ, "CIRCA_NATIVE": kernels, "PYTHONWARNINGS": "error"}
     with subprocess.Popen(
         [*command, "--workers", "2", "--memory", "64"],
