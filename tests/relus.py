@@ -1,13 +1,15 @@
-"""What the tests of the ReLU protocols share: shares with their corners, and both phases of a protocol."""
+"""What the tests of the ReLU protocols share: layers, shares with their corners, and both phases."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from otpairs import Setup, ot_setups
 
 from circa.protocols.channel import Channel
+from circa.protocols.errors import ParameterError
 from circa.protocols.ot import OtPair
 from circa.protocols.ot.softspoken import (
     DEFAULT_K,
@@ -20,10 +22,40 @@ from circa.protocols.packing import unpack_bits
 from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation, Relu
 from circa.protocols.shares import Modulus
+from circa.protocols.sign.window import Window
 from circa.protocols.steps import complete
 from harness import Transcript, run_pair
 
 SENDER_SEED, RECEIVER_SEED = b"the sender's own", b"the receiver's!!"
+
+WINDOWED = ("table", "window-garbled")  # in the ring alone
+LINEAR = ("rescale", "square")  # no sign test: layers without knots
+
+
+def layer(
+    name: str,
+    modulus: Modulus,
+    shift: int = 7,
+    knots: tuple[int, ...] = (0,),
+    coefs: tuple[int, ...] = (1,),
+    positions: int = 23,
+    bits: int = 6,
+) -> Activation:
+    """Three channels, and of the parameters what the protocol of that name can do: see WINDOWED, LINEAR."""
+    window = Window(min(bits, 8) if name == "table" else bits, (5, 64, 77)) if name in WINDOWED else None
+    if name in LINEAR:
+        knots = coefs = ()
+        shift = 0 if name == "square" else max(shift, 1)
+    return Activation(modulus, 3, positions, shift, window, 12, "poszero", knots, coefs)
+
+
+def values(act: Activation, batch: int, seed: int = 0) -> NDArray[np.int64]:
+    """Integers with room for the rescale that fill the window, if any, of every channel; half are small."""
+    bound = min(1 << 29, act.modulus.value // 4 - (2 << act.shift))
+    limits = [bound if act.window is None else act.window.limit(c) for c in range(act.channels)]
+    room = max((abs(knot) for knot in act.knots), default=0)
+    z = np.random.default_rng(seed).uniform(-1, 1, act.shape(batch)) ** 3
+    return (z * (np.minimum(np.array(limits), bound)[:, None] - room)).astype(np.int64)
 
 
 def corners(modulus: Modulus) -> NDArray[np.uint32]:
@@ -106,3 +138,29 @@ def run(
         lambda ch: protocol.online_receiver(ch, act, receiver),
     )
     return Run(y_s, y_c, sender, receiver, said, online)
+
+
+class Nobody:
+    """A channel for calls that must be refused before anything is sent."""
+
+    def send(self, data: bytes) -> None:
+        pytest.fail(f"{len(data)} bytes were sent")
+
+    def recv(self, size: int) -> bytes:
+        pytest.fail(f"{size} bytes were waited for")
+
+
+def check_refused(protocol: Relu, act: Activation, message: str) -> None:
+    """Whatever is asked for this layer raises ParameterError with the message, before anything is sent."""
+    nobody: Any = Nobody()
+    z = np.zeros(act.shape(1), np.uint32)
+    for call in (
+        lambda: protocol.cost(act, 1),
+        lambda: protocol.simulate(act, z, z),
+        lambda: complete(protocol.offline_sender(nobody, nobody, act, 1, nobody)),
+        lambda: complete(protocol.offline_receiver(nobody, nobody, act, z, z, nobody)),
+        lambda: protocol.online_sender(nobody, act, z, nobody),
+        lambda: protocol.online_receiver(nobody, act, nobody),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            call()

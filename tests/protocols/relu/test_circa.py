@@ -5,16 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from otpairs import Setup, ot_setups
-from relus import dealt_cots, offline, run, split_shares
+from otpairs import ot_setups
+from relus import check_refused, offline, run, split_shares
 from views import check_no_pair_differs, check_same_lengths, check_uniform
 from wire import check_baseline
 
-from circa.protocols.errors import CheckFailed, FramingError, ParameterError
-from circa.protocols.relu import Activation, by_name, garbled
-from circa.protocols.relu.material import join, nbytes, split
+from circa.protocols.errors import CheckFailed
+from circa.protocols.relu import Activation, by_name
 from circa.protocols.shares import PRIME31, RING32
-from circa.protocols.steps import complete
 from harness import run_pair
 
 EXACT, PLAIN, CIRCA = (by_name(name) for name in ("circa-sign", "circa-stochastic", "circa"))
@@ -58,24 +56,6 @@ def test_truncations(modulus, k, mode):
     np.testing.assert_array_equal(y, CIRCA.simulate(act, z_s, z_c))
 
 
-@pytest.mark.parametrize("protocol", named(FAMILY))
-@pytest.mark.parametrize("modulus", MODULI)
-def test_over_real_ot(ot: tuple[Setup, Setup], protocol, modulus):
-    act = layer(modulus)
-    z_s, z_c = split_shares(modulus, values(act, 2))
-    y = run(protocol, act, z_s, z_c, ot).y(modulus)
-    np.testing.assert_array_equal(y, protocol.simulate(act, z_s, z_c))
-
-
-@pytest.mark.parametrize("protocol", named(FAMILY))
-@pytest.mark.parametrize(("modulus", "shift"), [*itertools.product(MODULI, [0, 7])])
-def test_knots(protocol, modulus, shift):
-    act = layer(modulus, shift, knots=(-9000, 0, 6 << 12), coefs=(1, 1, -1))
-    z_s, z_c = split_shares(modulus, values(act, 2))
-    y = run(protocol, act, z_s, z_c).y(modulus)
-    np.testing.assert_array_equal(y, protocol.simulate(act, z_s, z_c))
-
-
 @pytest.mark.parametrize(("modulus", "shift"), [*itertools.product(MODULI, [0, 1, 8, 12])])
 def test_exact_sign_gives_the_relu(modulus, shift):
     """floor(z / 2^f) up to one unit where z >= 0, and 0 below, without exception; exact for f = 0."""
@@ -88,28 +68,6 @@ def test_exact_sign_gives_the_relu(modulus, shift):
 
 
 # ---- cost
-
-
-@pytest.mark.parametrize("protocol", named(FAMILY))
-@pytest.mark.parametrize(
-    ("modulus", "shift", "knots", "batch", "part"),
-    [(PRIME31, 0, 1, 1, 16384), (PRIME31, 8, 2, 2, 16), (RING32, 0, 1, 3, 16384), (RING32, 11, 3, 1, 50)],
-)
-def test_cost_is_what_crosses_the_wire(protocol, modulus, shift, knots, batch, part, monkeypatch):
-    monkeypatch.setattr(garbled, "PART", part)
-    monkeypatch.setattr(garbled, "GROUP", 3)
-    act = layer(modulus, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
-    z_s, z_c = split_shares(modulus, values(act, batch))
-    result, cost = run(protocol, act, z_s, z_c, dealt_cots()), protocol.cost(act, batch)
-    assert result.offline.left.bytes_sent == cost.offline.down
-    assert result.offline.right.bytes_sent == cost.offline.up
-    assert result.offline.rounds == cost.offline.rounds
-    assert result.online.left.bytes_sent == cost.online.down
-    assert result.online.right.bytes_sent == cost.online.up
-    assert result.online.rounds == cost.online.rounds == 1
-    assert nbytes(result.sender) == cost.sender_stored
-    assert nbytes(result.receiver) == cost.receiver_stored
-    np.testing.assert_array_equal(result.y(modulus), protocol.simulate(act, z_s, z_c))
 
 
 @pytest.mark.parametrize(
@@ -176,33 +134,6 @@ def test_nothing_is_opened_unmasked(protocol, shift):
 # ---- misbehaviour and misuse
 
 
-@pytest.mark.parametrize("protocol", named(FAMILY))
-@pytest.mark.parametrize("change", [-1, 1, None])
-def test_lengths_are_checked(protocol, change):
-    act = layer()
-    z_s, z_c = split_shares(PRIME31, values(act, 1))
-    _, sender, receiver, _ = offline(protocol, act, z_c)
-    first = 2 * ((31 * act.elements + 7) // 8)
-    labels = protocol.cost(act, 1).online.down - first
-    up = protocol.cost(act, 1).online.up
-
-    def receive(*sizes):
-        run_pair(
-            lambda ch: [ch.send(bytes(size)) for size in sizes],
-            lambda ch: protocol.online_receiver(ch, act, receiver),
-        )
-
-    with pytest.raises(FramingError):
-        receive(0 if change is None else first + change)
-    with pytest.raises(FramingError):
-        receive(first, 0 if change is None else labels + change)
-    with pytest.raises(FramingError):
-        run_pair(
-            lambda ch: protocol.online_sender(ch, act, z_s, sender),
-            lambda ch: ch.send(bytes(0 if change is None else up + change)),
-        )
-
-
 @pytest.mark.parametrize("column", [0, 1, 2])
 def test_an_answer_that_is_no_residue_is_refused(column):
     act = Activation(PRIME31, 1, 8, 0, None, 12)
@@ -253,39 +184,6 @@ def test_garbage_labels_give_garbage_or_a_failed_check(modulus):
             run_pair(lie, receive)
 
 
-@pytest.mark.parametrize("protocol", named(FAMILY))
-@pytest.mark.parametrize("shift", [0, 7])
-def test_material_of_four_images_serves_one_and_three(protocol, shift):
-    act = layer(PRIME31, shift, knots=(0, 50), coefs=(1, -1))
-    z_s, z_c = split_shares(PRIME31, values(act, 4))
-    y_c, sender, receiver, _ = offline(protocol, act, z_c)
-    done = []
-    for z, kept, mine in zip((z_s[:1], z_s[1:]), split(sender, 1), split(receiver, 1), strict=True):
-        y_s, _, _ = run_pair(
-            lambda ch, z=z, kept=kept: protocol.online_sender(ch, act, z, kept),
-            lambda ch, mine=mine: protocol.online_receiver(ch, act, mine),
-        )
-        done.append(y_s)
-    y = PRIME31.add(np.concatenate(done), y_c)
-    np.testing.assert_array_equal(y, protocol.simulate(act, z_s, z_c))
-    assert nbytes(join(split(receiver, 1))) == nbytes(receiver)
-
-
-def test_material_of_another_batch_or_layer_is_refused():
-    act, other = layer(), layer(positions=22)
-    z_s, z_c = split_shares(PRIME31, values(act, 2))
-    _, sender, receiver, _ = offline(CIRCA, act, z_c)
-    nobody = None  # refused before anything is sent
-    with pytest.raises(ParameterError, match="material of shape"):
-        CIRCA.online_sender(nobody, act, z_s[:1], sender)
-    with pytest.raises(ParameterError, match="material of shape"):
-        CIRCA.online_receiver(nobody, other, receiver)
-    with pytest.raises(ParameterError, match="a share of this layer"):
-        CIRCA.online_sender(nobody, other, z_s, sender)
-    with pytest.raises(ParameterError, match="shares of 2 and 1 images"):
-        complete(CIRCA.offline_receiver(nobody, nobody, act, z_c, z_c[:1], nobody))
-
-
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -293,16 +191,7 @@ def test_material_of_another_batch_or_layer_is_refused():
         (layer(RING32, k=31), "31 truncated bits.*0 to 30"),
         (layer(k=-1), "-1 truncated bits"),
         (layer(mode="balanced"), "'balanced'; modes of a truncated sign: poszero, negpass"),
-        (layer(knots=(), coefs=()), "its protocol is `rescale`"),
     ],
 )
-def test_refuses_what_it_cannot_do_before_any_message(act, message):
-    nobody, z = None, np.zeros(act.shape(1), np.uint32)
-    for call in (
-        lambda: CIRCA.cost(act, 1),
-        lambda: CIRCA.simulate(act, z, z),
-        lambda: complete(CIRCA.offline_sender(nobody, nobody, act, 1, nobody)),
-        lambda: complete(CIRCA.offline_receiver(nobody, nobody, act, z, z, nobody)),
-    ):
-        with pytest.raises(ParameterError, match=message):
-            call()
+def test_refuses_what_it_cannot_do(act, message):
+    check_refused(CIRCA, act, message)

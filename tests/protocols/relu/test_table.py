@@ -1,17 +1,15 @@
-"""The whole protocol `table`: values, fault law, cost, what the wire shows, misbehaviour, use once."""
+"""The whole protocol `table`: values, fault law, cost, what the wire shows, misbehaviour."""
 
 import itertools
 
 import numpy as np
 import pytest
-from otpairs import ot_setups
-from relus import corners, dealt_cots, offline, run, split_shares
+from relus import corners, offline, run, split_shares, values
 from wire import check_baseline
 
-from circa.protocols.errors import FramingError, ParameterError
-from circa.protocols.relu import Activation, by_name, columns, table
-from circa.protocols.relu.material import Stock, join, nbytes, split
-from circa.protocols.shares import PRIME31, RING32
+from circa.protocols.errors import FramingError
+from circa.protocols.relu import Activation, by_name
+from circa.protocols.shares import RING32
 from circa.protocols.sign.window import MODES, Window, fault_probability
 from harness import run_pair
 
@@ -20,15 +18,6 @@ TABLE = by_name("table")
 
 def layer(n=6, shift=8, mode="balanced", channels=3, positions=67, gain=(5, 64, 77), knots=(0,), coefs=(1,)):
     return Activation(RING32, channels, positions, shift, Window(n, gain, mode), knots=knots, coefs=coefs)
-
-
-def values(act, batch, seed=0):
-    """Integers whose scaled values fill the window, in every channel; small ones among them."""
-    limits = np.array([act.window.limit(c) for c in range(act.channels)])[:, None]
-    room = max(abs(knot) for knot in act.knots)
-    rng = np.random.default_rng(seed)
-    z = rng.uniform(-1, 1, act.shape(batch)) ** 3 * (np.minimum(limits, 1 << 29) - room)
-    return z.astype(np.int64)
 
 
 def reference(act, z, v):
@@ -55,35 +44,6 @@ def test_every_shift(shift):
     z_s, z_c = split_shares(RING32, values(act, 3))
     y = run(TABLE, act, z_s, z_c).y(RING32)
     np.testing.assert_array_equal(y, TABLE.simulate(act, z_s, z_c))
-
-
-@pytest.mark.parametrize("n", [2, 6, 8])
-@pytest.mark.parametrize("shift", [0, 8])
-def test_knots_share_one_index(n, shift):
-    """ReLU6's two knots, and five of either sign."""
-    for knots, coefs in (((0, 6 << 12), (1, -1)), ((-9000, -100, 0, 77, 9000), (1, -1, 1, 1, -1))):
-        act = layer(n, shift, knots=knots, coefs=coefs)
-        z_s, z_c = split_shares(RING32, values(act, 2))
-        y = run(TABLE, act, z_s, z_c).y(RING32)
-        np.testing.assert_array_equal(y, TABLE.simulate(act, z_s, z_c))
-
-
-@pytest.mark.parametrize("n", [2, 8])
-def test_over_softspoken(n):
-    act = layer(n, 8, knots=(0, 6 << 12), coefs=(1, -1))
-    z_s, z_c = split_shares(RING32, values(act, 2))
-    y = run(TABLE, act, z_s, z_c, ot_setups("softspoken")).y(RING32)
-    np.testing.assert_array_equal(y, TABLE.simulate(act, z_s, z_c))
-
-
-def test_in_many_blocks_and_parts(monkeypatch):
-    """Layers larger than a block, online, and than a part, offline."""
-    monkeypatch.setattr(columns, "BLOCK", 64)
-    monkeypatch.setattr(table, "OFFLINE_PART", 100)
-    act = layer(shift=11)
-    z_s, z_c = split_shares(RING32, values(act, 2))
-    result = run(TABLE, act, z_s, z_c)
-    np.testing.assert_array_equal(result.y(RING32), TABLE.simulate(act, z_s, z_c))
 
 
 @pytest.mark.parametrize(("n", "mode", "shift"), [*itertools.product([2, 4, 6, 8], MODES, [0, 8])])
@@ -150,26 +110,6 @@ def test_bytes_per_relu_of_the_default():
     assert online.left.messages_sent == online.right.messages_sent == 1
 
 
-@pytest.mark.parametrize(
-    ("n", "shift", "knots", "batch"),
-    [(6, 8, 1, 2), (2, 0, 1, 1), (3, 11, 2, 1), (7, 16, 1, 3), (8, 5, 3, 1), (4, 24, 1, 1)],
-)
-def test_cost_is_what_crosses_the_wire(n, shift, knots, batch, monkeypatch):
-    monkeypatch.setattr(table, "OFFLINE_PART", 256)
-    act = layer(n, shift, knots=tuple(range(knots)), coefs=(1,) * knots)
-    z_s, z_c = split_shares(RING32, values(act, batch))
-    result, cost = run(TABLE, act, z_s, z_c, dealt_cots()), TABLE.cost(act, batch)
-    assert result.offline.left.bytes_sent == cost.offline.down
-    assert result.offline.right.bytes_sent == cost.offline.up
-    assert result.offline.rounds == cost.offline.rounds
-    assert result.online.left.bytes_sent == cost.online.down
-    assert result.online.right.bytes_sent == cost.online.up
-    assert result.online.rounds == cost.online.rounds == 1
-    assert nbytes(result.sender) == cost.sender_stored
-    assert nbytes(result.receiver) == cost.receiver_stored
-    assert cost.and_gates == cost.table_bytes == 0
-
-
 def test_cost_by_hand():
     """1000 elements: 6 + 3 COTs up and 1 down of 16 bytes, corrections of 4 bytes up, 4 + 1 + 1 down."""
     cost = TABLE.cost(Activation(RING32, 1, 1000, 8, Window(6)), 1, ot_k=1)
@@ -219,20 +159,6 @@ def test_shares_of_the_output_are_new():
 # ---- misbehaviour and misuse
 
 
-@pytest.mark.parametrize("change", [-1, 1, None])
-def test_lengths_are_checked(change):
-    """Messages too short, too long and empty; either way."""
-    act = layer()
-    z_s, z_c = split_shares(RING32, values(act, 1))
-    _, sender, receiver, _ = offline(TABLE, act, z_c)
-    cost = TABLE.cost(act, 1).online
-    down, up = (0, 0) if change is None else (cost.down + change, cost.up + change)
-    with pytest.raises(FramingError):
-        run_pair(lambda ch: ch.send(bytes(down)), lambda ch: TABLE.online_receiver(ch, act, receiver))
-    with pytest.raises(FramingError):
-        run_pair(lambda ch: TABLE.online_sender(ch, act, z_s, sender), lambda ch: ch.send(bytes(up)))
-
-
 def test_a_peer_with_other_knots_is_noticed():
     act, other = layer(), layer(knots=(0, 1), coefs=(1, 1))
     z_s, z_c = split_shares(RING32, values(act, 1))
@@ -270,55 +196,6 @@ def test_a_flipped_bit_spoils_its_own_element_only():
     )
     wrong = np.flatnonzero((y_s + y_c).reshape(-1) != TABLE.simulate(act, z_s, z_c).reshape(-1))
     assert set(wrong) <= {5}
-
-
-def test_material_of_four_images_serves_one_and_three():
-    act = layer()
-    z_s, z_c = split_shares(RING32, values(act, 4))
-    y_c, sender, receiver, _ = offline(TABLE, act, z_c)
-    stocks = Stock(), Stock()
-    for stock, material in zip(stocks, (sender, receiver), strict=True):
-        for part in split(material, 2):
-            stock.add(part, 2)
-    done = []
-    for start, count in ((0, 1), (1, 3)):
-        kept = [stock.take(count) for stock in stocks]
-        z = z_s[start : start + count]
-        y_s, _, _ = run_pair(
-            lambda ch, z=z, kept=kept: TABLE.online_sender(ch, act, z, kept[0]),
-            lambda ch, kept=kept: TABLE.online_receiver(ch, act, kept[1]),
-        )
-        done.append(y_s)
-    np.testing.assert_array_equal(np.concatenate(done) + y_c, TABLE.simulate(act, z_s, z_c))
-    with pytest.raises(ParameterError, match="0 are in stock"):
-        stocks[0].take(1)
-    assert nbytes(join(split(sender, 1))) == nbytes(sender)
-
-
-def test_material_of_another_batch_or_layer_is_refused():
-    act, other = layer(), layer(positions=66)
-    z_s, z_c = split_shares(RING32, values(act, 2))
-    _, sender, receiver, _ = offline(TABLE, act, z_c)
-    nobody = None  # refused before anything is sent
-    with pytest.raises(ParameterError, match="material of shape"):
-        TABLE.online_sender(nobody, act, z_s[:1], sender)
-    with pytest.raises(ParameterError, match="material of shape"):
-        TABLE.online_receiver(nobody, other, receiver)
-    with pytest.raises(ParameterError, match="a share of this layer"):
-        TABLE.online_sender(nobody, other, z_s, sender)
-
-
-@pytest.mark.parametrize(
-    "act",
-    [
-        Activation(RING32, 1, 1, 8),
-        Activation(PRIME31, 1, 1, 8, Window(6)),
-        Activation(RING32, 1, 1, 8, Window(6), knots=(), coefs=()),
-    ],
-)
-def test_refuses_a_layer_that_it_cannot_do(act):
-    with pytest.raises(ParameterError):
-        TABLE.cost(act, 1)
 
 
 def test_corner_shares_are_in_the_tests():
