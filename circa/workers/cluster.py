@@ -10,7 +10,8 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import suppress
+from contextlib import chdir, suppress
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from circa.errors import CircaError, ParameterError
@@ -42,7 +43,9 @@ def actors(prepared: Mapping[str, Prepared], count: int | None, memory: int, add
     try:
         socket.create_connection((host, port), PATIENCE).close()  # Ray alone would try for minutes
         if ours:
-            ray.init(f"{host}:{port}", log_to_driver=False, logging_level=logging.ERROR)
+            # Workers import from the current folder of who connects: it may hold a checkout of circa.
+            with TemporaryDirectory() as nowhere, chdir(nowhere):
+                ray.init(f"{host}:{port}", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise ParameterError(
             f"no Ray cluster answers at {host}:{port} ({type(error).__name__}): start one with `ray start"
