@@ -107,6 +107,7 @@ void bind_ot(nb::module_& m);
 NB_MODULE(_kernels, m) {
   if (supported().empty()) throw nb::import_error("this processor has no AES instructions");
   active = supported().front();
+  nb::set_leak_warnings(false);  // a daemon thread that outlives Python's end keeps types alive, rightly
   circa::bind_conv(m);
 
   m.def("level", [] { return std::string(active->name); });
