@@ -1,6 +1,5 @@
 """The client's half: `with circa.connect("host:port") as session: logits = session.infer(x)`."""
 
-import operator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -15,10 +14,11 @@ from circa.protocols.ot.choice import best_k
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
+from .arguments import LONGEST, number, whole
 from .commands import MAX_IMAGES, Answer, Command, Verdict, recv_answer, send_command
 from .description import model_hash
 from .errors import InputError, ParameterError, StockRefused
-from .fixed import decode, encode_input
+from .fixed import as_array, decode, encode_input
 from .handshake import client_handshake
 from .network import NETWORKS, Network
 from .network import network as named
@@ -56,12 +56,14 @@ def connect(
         report: write into this one, which may watch the process's memory, instead of a new one.
 
     Raises:
+        ParameterError: an argument is out of range, or of another type.
         PeerGone: nobody listens there, or the server vanished.
         HandshakeError: another protocol version, or another model than expected.
     """
-    line = named(network) if isinstance(network, str) else network
-    if not timeout > 0:
-        raise ParameterError(f"a timeout is a number of seconds above 0, not {timeout}")
+    line = network if isinstance(network, Network) else named(network)
+    timeout = number("timeout (seconds)", timeout, 0.001, LONGEST)
+    if not isinstance(expect, str | None):
+        raise ParameterError(f"expect takes a model's hash, 64 hexadecimal digits, not {expect!r}")
     host, port = parse_address(address, DEFAULT_PORT)
     channel = open_channel(host, port, timeout)
     try:
@@ -120,7 +122,7 @@ class Session:
         Raises ParameterError for a number out of range, and StockRefused where the server's bound on a
         client's stock does not allow it: then nothing was made, and the session goes on.
         """
-        count = _whole(images)
+        count = whole("images", images, 1, MAX_IMAGES)
         self._agree(self._ask(Command.PREPARE, count), count)
         sizes = batches(self.program, count)
         with self._ending_on_failure():
@@ -159,14 +161,14 @@ class Session:
     def infer(self, x: Any, progress: Progress | None = None) -> torch.Tensor:
         """The model's output for a batch, (images, *output shape), float64.
 
-        x is a float tensor or array of shape (images, *input shape), or one image without the first axis
-        (the result then has none either). Takes material from the stock and prepares what is missing. A
-        batch is one online pass.
+        x is a float tensor, array or nested list of shape (images, *input shape), or one image without the
+        first axis (the result then has none either). Takes material from the stock and prepares what is
+        missing. A batch is one online pass.
 
         Raises InputError, before anything is sent, where x has another shape, another dtype than a real
         floating one, or a value that is not finite or outside the range that the input's encoding can hold.
         """
-        array = np.asarray(x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x)
+        array = as_array(x)
         single = array.shape == self.program.input.shape
         residues = encode_input(self.program, array[None] if single else array)
         images = residues.shape[0]
@@ -209,17 +211,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _whole(images: int) -> int:
-    """A number of images to prepare; raises ParameterError for anything else."""
-    try:
-        count = operator.index(images)
-    except TypeError:
-        raise ParameterError(f"prepare takes a whole number of images, not {images!r}") from None
-    if not 1 <= count <= MAX_IMAGES:
-        raise ParameterError(f"prepare takes 1 to {MAX_IMAGES} images at a time, not {count}")
-    return count
 
 
 def _part_of(progress: Progress | None, i: int, parts: int) -> Progress:

@@ -1,20 +1,35 @@
 """Fixed point: real numbers to residues and back. The only place that knows what an integer stands for.
 
 A real x becomes the integer nearest to x * 2^frac_bits. The client checks its input here, before anything is
-sent; the simulator uses the same two functions.
+sent; the simulator uses the same functions.
 """
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from circa.errors import InputError
 from circa.program import Program
 
-__all__ = ["decode", "encode_input"]
+__all__ = ["as_array", "decode", "encode_input"]
 
 Residues = NDArray[np.uint32]
+_WANTED = "an input is a dense tensor or an array of floating-point numbers"
+
+
+def as_array(x: Any) -> NDArray[Any]:
+    """The numbers of a tensor, an array or a nested list. Raises InputError for anything else."""
+    try:
+        if isinstance(x, torch.Tensor):
+            x = (x.double() if x.is_floating_point() else x).detach().cpu().numpy()  # NumPy has no bfloat16
+        array = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{_WANTED}, not this {type(x).__name__}: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"{_WANTED}, not a {type(x).__name__} (dtype {array.dtype})")
+    return array
 
 
 def encode_input(program: Program, x: NDArray[np.floating[Any]]) -> Residues:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ class ConvertedModel(nn.Module):
         stochastic: bool = True,
     ) -> Tensor:
         """Output for a batch of real inputs (batch, *input shape): float64 (batch, *output shape), on x's
-        device.
+        device (the CPU for an array).
 
         What a private inference returns, its random faults included. client_shares (for every activation by
         name, uint32 (batch, channels, positions)) repeats a session's; without them they are drawn, from
@@ -59,10 +58,11 @@ class ConvertedModel(nn.Module):
         Raises InputError as `encode` does.
         """
         residues = self.encode(x)
-        run = self._on_host if x.device.type == "cpu" else self._on_device
-        return torch.from_numpy(
-            self.decode(run(residues, x.device, client_shares, generator, stochastic))
-        ).to(x.device)
+        device = x.device if isinstance(x, Tensor) else torch.device("cpu")
+        run = self._on_host if device.type == "cpu" else self._on_device
+        return torch.from_numpy(self.decode(run(residues, device, client_shares, generator, stochastic))).to(
+            device
+        )
 
     def _on_host(
         self,
@@ -106,7 +106,7 @@ class ConvertedModel(nn.Module):
         """Real inputs (batch, *input shape) as residues. Raises InputError for anything else
         (circa/fixed.py).
         """
-        return fixed.encode_input(self.program, _array(x))
+        return fixed.encode_input(self.program, fixed.as_array(x))
 
     def decode(self, residues: Residues) -> NDArray[np.float64]:
         return fixed.decode(self.program, residues)
@@ -130,8 +130,3 @@ class ConvertedModel(nn.Module):
 
 def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
-
-
-def _array(x: Tensor) -> NDArray[Any]:
-    x = x.detach().cpu()
-    return (x.float() if x.dtype is torch.bfloat16 else x).numpy()

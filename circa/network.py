@@ -36,7 +36,7 @@ def network(name: str, bandwidth: float | None = None, latency: float | None = N
     Raises ParameterError, listing the names, for an unknown one, and for a bandwidth or round trip that no
     line has.
     """
-    if name not in NETWORKS:
+    if name not in tuple(NETWORKS):  # whatever its type
         raise ParameterError(f"unknown network '{name}': choose {', '.join(NETWORKS)}")
     if bandwidth is not None and not 0 < bandwidth < float("inf"):
         raise ParameterError(f"a bandwidth of {bandwidth} Mbit/s carries nothing: give a positive number")

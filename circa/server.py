@@ -14,6 +14,7 @@ from circa.protocols.errors import CheckFailed, CircaError, ProtocolError
 from circa.protocols.prg import Prg
 from circa.protocols.relu.material import Stock
 
+from .arguments import LONGEST, number, whole
 from .client import DEFAULT_PORT
 from .commands import Answer, Command, Verdict, recv_command, send_answer
 from .description import model_hash
@@ -70,23 +71,23 @@ class Server:
                 f"a server takes a ConvertedModel or the path of a .circa file, not a {type(model).__name__}:"
                 " circa.convert makes the one from a network, its save the other"
             )
-        if not 0 <= port < 1 << 16 or not timeout > 0:
-            raise ParameterError(
-                f"a port is 0 to 65535 and a timeout above 0, not port {port}, timeout {timeout}"
-            )
+        port = whole("port", port, 0, (1 << 16) - 1)
+        for name, value, kind in (("host", host, str), ("stock_limit", stock_limit, Limit)):
+            if not isinstance(value, kind):
+                raise ParameterError(f"{name} takes a {kind.__name__}, not {value!r}")
         self.model = model if isinstance(model, ConvertedModel) else ConvertedModel.load(Path(model))
         program, weights = self.model.program, self.model.weights
         self.model_hash = model_hash(program)
-        self._timeout, self._new_report = timeout, new_report
+        self._timeout, self._new_report = number("timeout (seconds)", timeout, 0.001, LONGEST), new_report
         self._ledger = Ledger(stock_limit, image_bytes(program).server)
-        self._slots = threading.BoundedSemaphore(max_sessions)
+        self._slots = threading.BoundedSemaphore(whole("max_sessions", max_sessions, 1, 1 << 16))
         self._linear = {
             op.name: ExactLinear(
                 op, weights[f"{op.name}.weight"], weights.get(f"{op.name}.bias"), program.modulus
             )
             for op in program.linear
         }
-        self._prepared = prepare(program, weights, memory)
+        self._prepared = prepare(program, weights, whole("memory (bytes)", memory, 0, 1 << 50))
         self._workers = start(self._prepared, workers, memory, ray)
         try:
             self._listener = socket.create_server((host, port))
@@ -94,7 +95,8 @@ class Server:
             self._workers.close()
             taken = error.errno == errno.EADDRINUSE
             remedy = "choose another port" if taken else "choose an address and port of this machine"
-            why = f"{'the port is in use' if taken else os.strerror(error.errno or 0)}; {remedy}"
+            known = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+            why = f"{'the port is in use' if taken else known}; {remedy}"
             raise ParameterError(f"cannot listen at {host}:{port}: {why}") from error
         self._stopping = False
         self._thread = threading.Thread(target=self._accept, name="circa-accept", daemon=True)

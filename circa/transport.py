@@ -214,6 +214,8 @@ def _remote_error(text: bytes | bytearray) -> RemoteError:
 
 def parse_address(address: str, default_port: int) -> tuple[str, int]:
     """'host', 'host:port', ':port' or '[v6]:port' to (host, port)."""
+    if not isinstance(address, str):
+        raise ParameterError(f"an address is a text, host:port, not {address!r}")
     host, separator, port = address.rpartition(":")
     if not separator or address.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = address, ""
@@ -228,7 +230,7 @@ def connect(host: str, port: int, timeout: float = TIMEOUT) -> TcpChannel:
         return TcpChannel(socket.create_connection((host, port), timeout), timeout)
     except TimeoutError:
         raise PeerGone(f"no answer from {host}:{port} within {timeout:g} s") from None
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise PeerGone(f"no host is called '{host}'") from None
     except OSError as error:
         raise PeerGone(

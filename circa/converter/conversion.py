@@ -1,15 +1,16 @@
 """`convert`: a trained PyTorch network and typical inputs to a `ConvertedModel`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from circa.arguments import number, whole
 from circa.errors import ConversionError, ParameterError
 from circa.model import ConvertedModel
 from circa.protocols.relu import modulus_for
 from circa.protocols.shares import PRIME31, RING32, Modulus
-from circa.protocols.sign.window import MODES
+from circa.protocols.sign.window import MAX_BITS, MIN_BITS, MODES
 
 from .calibrate import calibrate, check_batch
 from .capture import capture, inference_copy, try_out
@@ -62,16 +63,15 @@ def convert(
     calibration data or ranges that do not fit, ParameterError for another argument out of range.
     """
     chosen = resolve(modulus, relu)
-    if not 1.0 <= margin <= 16.0:
-        raise ParameterError(f"a margin lies in [1, 16], not {margin}")
+    number("margin", margin, 1, 16)
     for name, value, low, high in (
+        ("bits", bits, MIN_BITS, MAX_BITS),
         ("input_bits", input_bits, 4, 24),
         ("activation_bits", activation_bits, 4, 24),
         ("weight_bits", weight_bits, 2, 14),
         ("truncate_bits", truncate_bits, 0, 30),
     ):
-        if not low <= value <= high:
-            raise ParameterError(f"{name} lies in [{low}, {high}], not {value}")
+        whole(name, value, low, high)
     if mode not in MODES:
         raise ParameterError(f"unknown fault mode {mode!r}; modes: {', '.join(MODES)}")
     report = progress or (lambda step, done, total: None)
@@ -87,6 +87,7 @@ def convert(
     report("trace", 1, 1)
     check_trace(exported, calibration, result)
     check_network(exported, nodes, calibration)
+    names = checked_labels(labels, result[0].numel())
     ranges = calibrate(nodes, calibration, lambda done, total: report("calibrate", done, total))
 
     if equalised:
@@ -96,14 +97,22 @@ def convert(
     )
     test = SignTest(relu, bits, mode, margin, per_channel, truncate_bits)
     quantised = quantise(nodes, ranges, scales, chosen, test)
-    names = tuple(labels or ())
-    if names and len(names) != result[0].numel():
-        raise ConversionError(f"{len(names)} labels for {result[0].numel()} outputs")
     converted = ConvertedModel(quantised.program(relu, names), quantised.weights)
     report("check", 0, 1)
     check_program(converted, quantised.place, scales, calibration)
     report("check", 1, 1)
     return converted
+
+
+def checked_labels(labels: Sequence[str] | None, outputs: int) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    listed = isinstance(labels, Iterable) and not isinstance(labels, str)
+    if not listed or not all(isinstance(label, str) for label in labels):
+        raise ConversionError("labels are a list of texts, one for each output")
+    if len(labels) not in (0, outputs):
+        raise ConversionError(f"{len(labels)} labels for {outputs} outputs")
+    return tuple(labels)
 
 
 def simplify(

@@ -118,6 +118,8 @@ def apply_masks(output: Node, masks: Mapping[str, Tensor], others: str) -> Node:
     """
     if others not in OTHERS:
         raise ParameterError(f"what a mask drops becomes {' or '.join(OTHERS)}, not {others!r}")
+    if not isinstance(masks, Mapping):
+        raise ParameterError(f"masks are tensors by the name of an activation, not a {type(masks).__name__}")
     nodes = topological(output)
     activations = {node.name: node for node in nodes if isinstance(node, Activate)}
     for name, mask in masks.items():

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from circa.errors import ParameterError
+from circa.arguments import whole
 from circa.program import Program
 from circa.protocols.linear.he import LinearSender
 from circa.protocols.linear.tasks import Worker
@@ -55,8 +55,8 @@ def start(
 
     Raises ParameterError where Ray is not installed or no cluster answers.
     """
-    if workers is not None and workers < 1:
-        raise ParameterError(f"{workers} workers compute nothing: give 1 or more")
+    if workers is not None:
+        workers = whole("workers", workers, 1, 1 << 16)
     if ray is not None:
         from .cluster import actors
 

@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from programs import residual
 
 from circa.errors import InputError
-from circa.fixed import decode, encode_input
+from circa.fixed import as_array, decode, encode_input
 from circa.program import Input, Program
 from circa.protocols.shares import PRIME31, RING32, Modulus
 
@@ -57,6 +58,28 @@ def test_every_real_dtype(dtype: type) -> None:
 def test_bad_inputs(x: np.ndarray, match: str) -> None:
     with pytest.raises(InputError, match=match):
         encode_input(residual(), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_tensor_of_every_real_dtype(dtype: torch.dtype) -> None:
+    x = torch.full((1, 2), 0.5, dtype=dtype, requires_grad=True)
+    assert as_array(x).tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        (None, "not a NoneType"),
+        ("0.5", "not a str"),
+        ({"x": 0.5}, "not a dict"),
+        (np.array([0.5, None]), r"not a ndarray \(dtype object\)"),
+        ([[0.5], [0.5, 0.5]], "not this list"),
+        (torch.ones(2).to_sparse(), r"not this Tensor: .*to_dense"),
+    ],
+)
+def test_what_is_no_input(x: object, match: str) -> None:
+    with pytest.raises(InputError, match=f"a dense tensor or an array of floating-point numbers, {match}"):
+        as_array(x)
 
 
 def test_the_limit_is_the_largest_value() -> None:

@@ -189,8 +189,17 @@ def test_a_port_in_use_is_named(server: circa.Server, converted: circa.Converted
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"port": 65536}, "a port is 0 to 65535"),
-        ({"timeout": 0.0}, "a timeout above 0"),
+        ({"port": 65536}, "port takes a whole number from 0 to 65535"),
+        ({"port": "7766"}, "port takes .* not '7766'"),
+        ({"timeout": 0.0}, "timeout .* takes a number"),
+        ({"timeout": float("inf")}, "timeout .* takes a number"),
+        ({"max_sessions": 0}, "max_sessions takes"),
+        ({"stock_limit": 5}, "stock_limit takes a Limit, not 5"),
+        ({"host": None}, "host takes a str, not None"),
+        ({"host": "::1"}, "cannot listen at ::1:0: Address family .*; choose an address"),
+        ({"workers": "2"}, "workers takes"),
+        ({"memory": None}, "memory .* takes"),
+        ({"model": None}, "not a NoneType"),
         ({"model": nn.Linear(2, 2)}, r"not a Linear: circa\.convert makes"),
         ({"model": "nowhere.circa"}, "nowhere.circa: cannot be read"),
     ],
@@ -202,7 +211,20 @@ def test_a_server_of_something_else(
         circa.Server(**{"model": converted, "port": 0, **arguments})
 
 
-def test_a_timeout_is_above_zero(server: circa.Server) -> None:
-    for timeout in (0.0, -1.0, float("nan")):
-        with pytest.raises(ParameterError, match="seconds above 0"):
-            circa.connect(server.address, timeout=timeout)
+@pytest.mark.parametrize("address", [5, None, b"127.0.0.1:7766", ("127.0.0.1", 7766)])
+def test_an_address_of_another_type(address: Any) -> None:
+    with pytest.raises(ParameterError, match="an address is a text, host:port, not"):
+        circa.connect(address)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        *(({"timeout": t}, "timeout .* takes a number") for t in (0.0, -1.0, float("nan"), 1e20, "5", None)),
+        *(({"network": line}, "unknown network .*: choose") for line in ("moon", 5, None, ["lan"])),
+        ({"expect": 5}, "expect takes a model's hash"),
+    ],
+)
+def test_options_of_a_session(server: circa.Server, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ParameterError, match=text):
+        circa.connect(server.address, **arguments)

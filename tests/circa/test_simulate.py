@@ -235,6 +235,14 @@ def test_model_refuses_bad_weights_and_inputs() -> None:
     assert not list(model.parameters())
 
 
+def test_an_array_is_as_good_as_a_tensor() -> None:
+    model = build(residual())
+    x = torch.randn(2, 2, 6, 6)
+    assert torch.equal(model(x.numpy(), stochastic=False), model(x, stochastic=False))
+    with pytest.raises(InputError, match="not a NoneType"):
+        model(None)
+
+
 def test_an_activation_without_knots_only_rescales() -> None:
     b = Builder((2, 30, 10), 9)
     b.add(Activate, "rescale", 0, shift=5, window=None, knots=(), coefs=())

@@ -128,7 +128,7 @@ def test_passes_are_even_and_add_up(model: circa.ConvertedModel) -> None:
 def test_numbers_that_are_refused_before_anything_is_sent(server: circa.Server, count: Any) -> None:
     with circa.connect(server.address) as session:
         before = session._channel.traffic.copy()
-        with pytest.raises(ParameterError, match="prepare takes"):
+        with pytest.raises(ParameterError, match="images takes a whole number from 1 to 4096"):
             session.prepare(count)
         assert session._channel.traffic == before
         session.prepare(np.int64(1))  # type: ignore[arg-type]

@@ -157,3 +157,8 @@ def test_addresses(address: str, parsed: tuple[str, int]) -> None:
 def test_bad_addresses(address: str) -> None:
     with pytest.raises(ParameterError, match="no valid port"):
         parse_address(address, 7)
+
+
+def test_a_host_that_no_name_can_be() -> None:
+    with pytest.raises(PeerGone, match=r"no host is called 'a\.\.b'"):
+        connect("a..b", 7)

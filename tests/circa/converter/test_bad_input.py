@@ -138,6 +138,11 @@ def test_a_model_that_cannot_be_copied():
     assert "cannot be copied" in refusal(model)
 
 
+@pytest.mark.parametrize("labels", ["abc", 3, [1, 2, 3]])
+def test_labels_of_another_type(labels):
+    assert "a list of texts" in refusal(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), labels=labels)
+
+
 def test_labels_of_another_number():
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
     assert "3 labels for 10 outputs" in refusal(model, labels=["a", "b", "c"])
@@ -175,9 +180,11 @@ def test_a_range_beyond_the_modulus():
 @pytest.mark.parametrize(("option", "value"), [
     ("modulus", "square"), ("margin", 0.5), ("bits", 9), ("bits", 1), ("mode", "loud"), ("input_bits", 40),
     ("activation_bits", 2), ("weight_bits", 16), ("truncate_bits", -1), ("relu", "leaky"),
+    ("margin", "1.25"), ("bits", "6"), ("bits", 6.5), ("bits", 40), ("input_bits", 12.5),
+    ("weight_bits", None),
 ])  # fmt: skip
 def test_options_out_of_range(option, value):
-    with pytest.raises(ParameterError, match=str(value)):
+    with pytest.raises(ParameterError, match=re.escape(str(value))):
         convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), IMAGES, **{option: value})
 
 

@@ -138,6 +138,7 @@ def test_a_mask_that_keeps_nothing_needs_no_range(others, relu, equalised):
 
 
 REFUSED = {
+    "no names": ({"masks": [SOME]}, "masks are tensors by the name of an activation, not a list"),
     "another layer's name": ({"masks": {"relu7": SOME}}, "no activation 'relu7' to mask: relu"),
     "shape": ({"masks": {"relu": torch.ones(3, 6, 6)}}, r"relu: a mask of shape \(3, 6, 6\)"),
     "a batch dimension": ({"masks": {"relu": SOME[None]}}, r"relu: a mask of shape \(1, 4, 6, 6\)"),
