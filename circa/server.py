@@ -95,7 +95,8 @@ class Server:
             self._workers.close()
             taken = error.errno == errno.EADDRINUSE
             remedy = "choose another port" if taken else "choose an address and port of this machine"
-            known = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+            code = error.errno or 0  # below 0 where the address was at fault
+            known = os.strerror(code) if code > 0 else error.strerror
             why = f"{'the port is in use' if taken else known}; {remedy}"
             raise ParameterError(f"cannot listen at {host}:{port}: {why}") from error
         self._stopping = False
