@@ -7,6 +7,8 @@ Blocks = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 Slots = NDArray[np.int32]
 
+interface: str  # SHA-256 of this file as the kernels were built
+
 def level() -> str:
     """The instructions in use, one of `levels`."""
 

@@ -108,6 +108,7 @@ NB_MODULE(_kernels, m) {
   if (supported().empty()) throw nb::import_error("this processor has no AES instructions");
   active = supported().front();
   nb::set_leak_warnings(false);  // a daemon thread that outlives Python's end keeps types alive, rightly
+  m.attr("interface") = CIRCA_INTERFACE;
   circa::bind_conv(m);
 
   m.def("level", [] { return std::string(active->name); });

@@ -330,6 +330,13 @@ class TestChoice:
         finally:
             kernels.native.cache_clear()
 
+    @pytest.mark.parametrize("interface", ["0" * 64, None])
+    def test_kernels_of_another_version_are_not_used(self, interface, monkeypatch, caplog):
+        monkeypatch.delenv("CIRCA_NATIVE", raising=False)
+        monkeypatch.setattr(NATIVE, "interface", interface)
+        assert kernels.native.__wrapped__() is None
+        assert "run `make kernels`" in caplog.text
+
     def test_without_kernels_the_functions_give_the_same(self, prg, numpy_only):
         x = prg.blocks(100)
         before = tccr(x, 5)
