@@ -76,7 +76,7 @@ def test_a_transfer_takes_what_the_law_says(line, size):
 def test_a_round_trip_takes_the_round_trip():
     with counting(network("wan")) as (sock, _):
         seconds = [exchange(sock, b"x") for _ in range(3)]
-    assert 0.04 < min(seconds) < 0.06
+    assert 0.04 < min(seconds) < 0.08  # one, not two
 
 
 def test_the_sender_is_held_back_by_a_full_line():
