@@ -5,7 +5,8 @@
     start(prepared, workers=4, ray="10.0.0.1:6379")   actors of a Ray cluster
 
 All run the same tasks (`circa.protocols.linear.tasks`) and give the same results. A worker that dies is
-replaced; its tasks are done again by the sessions that made them, with fresh randomness.
+replaced, and a process that hangs; its tasks are done again by the sessions that made them, with fresh
+randomness.
 """
 
 import os

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -24,6 +25,7 @@ log = logging.getLogger("circa.workers")
 
 Responses = list[bytes]
 START, STARTS = 60.0, 3  # seconds in which a worker must start, and how often one is tried
+LIMIT = 300.0  # seconds without a result after which a process at work hangs: a task takes a few at most
 _HELD = 8  # waves and keys whose requests a worker is taken to hold; it holds fewer of large ones
 
 
@@ -75,9 +77,12 @@ class Threads:
 class Lanes:
     """Workers with memories of their own, each behind an executor of one; a broken one is replaced."""
 
-    def __init__(self, count: int, new: Callable[[int], Executor], kind: str, remedy: str):
+    def __init__(
+        self, count: int, new: Callable[[int], Executor], kind: str, remedy: str, limit: float | None = None
+    ):
         self.count = self.lanes = count
         self._kind = kind
+        self._closed = threading.Event()
         self._lanes = [_Lane(partial(new, i), f"worker {i + 1} of {count} ({kind})") for i in range(count)]
         try:
             self.processes = [lane.ready.result(START) for lane in self._lanes]
@@ -86,10 +91,16 @@ class Lanes:
             raise ParameterError(
                 f"no workers ({kind}) could start, {type(error).__name__}: {remedy}"
             ) from error
+        if limit is not None:
+            threading.Thread(target=self._watch, args=(limit,), name="circa-watch", daemon=True).start()
 
     @classmethod
-    def of_processes(cls, prepared: Mapping[str, Prepared], count: int, memory: int) -> "Lanes":
-        """Processes of this machine, not forked: the server has threads."""
+    def of_processes(
+        cls, prepared: Mapping[str, Prepared], count: int, memory: int, limit: float = LIMIT
+    ) -> "Lanes":
+        """Processes of this machine, not forked: the server has threads. One that gives no result for
+        `limit` seconds while it has tasks is killed, and replaced like any that died.
+        """
         context = multiprocessing.get_context("spawn")
         arguments = (remote.travelling(prepared), memory // count)
         return cls(
@@ -97,6 +108,7 @@ class Lanes:
             lambda _: ProcessPoolExecutor(1, context, initializer=remote.start_child, initargs=arguments),
             "processes",
             'is memory left, and does the program that starts it keep behind `if __name__ == "__main__":`?',
+            limit,
         )
 
     def __str__(self) -> str:
@@ -105,9 +117,15 @@ class Lanes:
     def submit(self, lane: int, task: Task) -> "Future[Responses]":
         return self._lanes[lane].submit(task)
 
+    def _watch(self, limit: float) -> None:
+        while not self._closed.wait(limit / 8):
+            for lane in self._lanes:
+                lane.kill_if_silent(limit)
+
     def close(self) -> None:
         for lane in self._lanes:
             lane.close()
+        self._closed.set()
 
 
 class _Lane:
@@ -121,6 +139,8 @@ class _Lane:
 
     def _start(self) -> None:
         self._held: OrderedDict[bytes, None] = OrderedDict()
+        self._waiting: set[Future[Responses]] = set()
+        self._heard = 0.0  # when the first of these began, or the last result came
         self._executor = self._new()
         self.ready = self._executor.submit(remote.ready)  # it starts now, not with the first client
 
@@ -149,9 +169,26 @@ class _Lane:
             self._held.move_to_end(name)
         while len(self._held) > _HELD:
             self._held.popitem(last=False)
-        return _submitted(
+        if not self._waiting:
+            self._heard = time.monotonic()
+        future = _submitted(
             self._executor, remote.run, replace(task, wave=task.wave.named()) if known else task
         )
+        self._waiting.add(future)
+        future.add_done_callback(self._settled)
+        return future
+
+    def _settled(self, future: "Future[Responses]") -> None:
+        self._heard = time.monotonic()
+        self._waiting.discard(future)
+
+    def kill_if_silent(self, limit: float) -> None:
+        """A child process of ours alone. Its tasks fail, and who waits for them submits them again."""
+        if self._waiting and time.monotonic() - self._heard > limit:
+            log.warning("%s gave no result for %g s and is killed", self._name, limit)
+            for child in multiprocessing.active_children():
+                if child.pid == self.ready.result():
+                    child.kill()
 
     def close(self) -> None:
         with self._lock:

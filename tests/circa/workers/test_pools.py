@@ -136,6 +136,30 @@ def test_a_killed_process_is_replaced_and_its_tasks_done_again(processes, prepar
     assert run(processes, prepared) == responses
 
 
+def test_a_process_that_hangs_is_killed_and_its_tasks_done_again(prepared, caplog):
+    pool = Lanes.of_processes(prepared, 2, 1 << 28, limit=2.0)
+    victim = next(child for child in multiprocessing.active_children() if child.pid == pool.processes[1])
+    watched = Watched(pool, lambda task: len(watched.tasks) == 1 and os.kill(victim.pid, signal.SIGSTOP))
+    rescue = threading.Timer(40, victim.kill)  # so that this test fails instead of hanging with it
+    rescue.start()
+    try:
+        with caplog.at_level(logging.WARNING, "circa.workers"):
+            run(watched, prepared)
+            assert "worker 2 of 2 (processes) gave no result for 2 s and is killed" in caplog.text
+            caplog.clear()
+            pool._lanes[1].kill_if_silent(0.0)  # it has no tasks now
+            assert not caplog.text
+        seeds = [seed for task in watched.tasks for seed in task.seeds]
+        assert (
+            len(set(seeds)) == len(seeds) > sum(len(task.seeds) for task in watched.tasks if not task.attempt)
+        )
+        assert pool._lanes[1].ready.result() != victim.pid
+    finally:
+        rescue.cancel()
+        victim.kill()
+        pool.close()
+
+
 def test_requests_travel_to_a_process_once(processes, prepared, monkeypatch):
     lane, shipped = processes._lanes[0], []
     submit = lane._executor.submit
