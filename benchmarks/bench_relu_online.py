@@ -60,7 +60,8 @@ class Line:
 
 
 def measure(batch: int, channels: int, positions: int, bits: int, shift: int, repeats: int) -> dict[str, Any]:
-    window = Window(bits, tuple(3 + c % 5 for c in range(channels)))
+    cells = tuple(1 + c % ((1 << bits) - 1) for c in range(channels))
+    window = Window(bits, tuple(3 + c % 5 for c in range(channels)), positive=(cells,))
     act = Activation(RING32, channels, positions, shift, window)
     protocol, prg = Table(), Prg(b"benchmark inputs")
     z_c, z_s, y_c = (RING32.uniform(prg, act.shape(batch)) for _ in range(3))

@@ -51,7 +51,8 @@ def main() -> None:
     }
     setting["load"] = round(os.getloadavg()[0], 1)
     for shift in args.shift:
-        window = Window(args.bits, tuple(3 + c % 5 for c in range(CHANNELS)))
+        cells = tuple(1 + c % ((1 << args.bits) - 1) for c in range(CHANNELS))
+        window = Window(args.bits, tuple(3 + c % 5 for c in range(CHANNELS)), positive=(cells,))
         act = Activation(RING32, CHANNELS, max(1, args.elements // CHANNELS), shift, window)
         print(json.dumps(measure(act, args.k, args.repeats) | setting), flush=True)
 

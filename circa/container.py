@@ -28,7 +28,7 @@ from circa.program import Program
 
 __all__ = ["FORMAT", "check_weights", "load", "save"]
 
-FORMAT = "1"
+FORMAT = "2"
 REMEDY = "copy or download the file again, or convert the model again"
 Weights = dict[str, NDArray[np.int64]]
 
@@ -116,8 +116,12 @@ def _check_ranges(program: Program, weights: Mapping[str, NDArray[np.int64]]) ->
     present = {f"{op.name}.range": op for op in program.activations if f"{op.name}.range" in weights}
     for name, op in present.items():
         held = weights[name]
-        if held.dtype.kind != "i" or held.shape not in ((1,), op.shape[:1]) or held.min() < 1:
-            raise ParameterError(f"{name}: {held.dtype} {held.shape} for {op.shape[0]} channels, or below 1")
+        if (
+            held.dtype.kind != "i"
+            or held.shape not in ((2, 1), (2, op.shape[0]))
+            or np.any(held[0] >= held[1])
+        ):
+            raise ParameterError(f"{name}: {held.dtype} {held.shape} for {op.shape[0]} channels, or empty")
     return set(present)
 
 

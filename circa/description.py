@@ -1,9 +1,9 @@
 """The public description of a converted network as canonical JSON, and back.
 
-It is what the server sends in the handshake and what a .circa file carries beside the weights. A program has
-exactly one encoding (sorted keys, no spaces, ASCII), so its SHA-256 names the model. The dataclasses of
-`program.py` are the schema: every field is present, nothing else is, and the types are those of the
-annotations.
+It is what a .circa file carries beside the weights and, without what the server alone has use for
+(`announcement`), what the server sends in the handshake. A program has exactly one encoding (sorted keys, no
+spaces, ASCII), so its SHA-256 names the model. The dataclasses of `program.py` are the schema: every field is
+present, nothing else is, and the types are those of the annotations.
 
 `from_json` reads bytes of an untrusted peer: the size is limited, every type is checked, shapes and scales
 are recomputed (`shapes.check_program`) and the protocol's name must be known.
@@ -37,9 +37,9 @@ from circa.protocols.relu import NAMES
 from circa.protocols.shares import Modulus
 from circa.shapes import MAX_OPERATIONS, check_program
 
-__all__ = ["FORMAT", "MAX_BYTES", "describe", "from_json", "model_hash", "to_json"]
+__all__ = ["FORMAT", "MAX_BYTES", "announcement", "describe", "from_json", "model_hash", "to_json"]
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 1 << 26
 MAX_TEXT = 1024  # characters of a name or label
 KINDS: dict[str, type[Operation]] = {
@@ -63,9 +63,20 @@ def to_json(program: Program) -> bytes:
     return json.dumps(describe(program), sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
+def announcement(program: Program) -> bytes:
+    """The description for the client: positive cells are the business of the server's tables alone."""
+
+    def public(op: Operation) -> Operation:
+        if isinstance(op, Activate) and op.window is not None:
+            return dataclasses.replace(op, window=dataclasses.replace(op.window, positive=()))
+        return op
+
+    return to_json(dataclasses.replace(program, operations=tuple(map(public, program.operations))))
+
+
 def model_hash(program: Program) -> str:
-    """SHA-256 of the description, in hexadecimal: what the two parties compare."""
-    return hashlib.sha256(to_json(program)).hexdigest()
+    """SHA-256 of the announcement, in hexadecimal: what the two parties compare."""
+    return hashlib.sha256(announcement(program)).hexdigest()
 
 
 def from_json(data: bytes) -> Program:

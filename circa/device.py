@@ -31,14 +31,12 @@ from circa.program import (
     Select,
     Slice,
 )
-from circa.protocols.relu import Activation
+from circa.protocols.relu import WINDOWED, Activation
 from circa.protocols.relu.truncation import offset
 from circa.protocols.shares import Modulus
 from circa.simulate import given_share, last_uses
 
 __all__ = ["DeviceProgram"]
-
-WINDOWED = ("table", "window-garbled")
 
 
 class DeviceProgram:
@@ -150,15 +148,15 @@ def window_relu(act: Activation, z_s: Tensor, z_c: Tensor) -> Tensor:
     window, modulus = act.window, act.modulus.value
     if window is None:
         raise ParameterError("a window protocol needs a window")
-    n, mask = window.bits, (1 << 32) - 1
+    n, mask, cells = window.bits, (1 << 32) - 1, (1 << window.bits) - 1
     gain = torch.tensor(window.gain, dtype=torch.int64, device=z_s.device)[:, None]
     t = ((gain * z_c + window.delta) & mask) >> (32 - n)
     y = torch.zeros_like(z_s)
-    for knot, coef in zip(act.knots, act.coefs, strict=True):
+    for j, (knot, coef) in enumerate(zip(act.knots, act.coefs, strict=True)):
         z_j = (z_s - knot).remainder(modulus)
         a = (gain * z_j & mask) >> (32 - n)
-        positive = ~(a + t) >> (n - 1) & 1
-        y += coef * positive * rescaled(act.modulus, act.shift, z_j, z_c)
+        P = torch.from_numpy(window.cells(j).astype(np.int64)).to(z_s.device)
+        y += coef * (a + t & cells < P) * rescaled(act.modulus, act.shift, z_j, z_c)
     return y.remainder(modulus)
 
 

@@ -27,7 +27,7 @@ from circa.protocols.shares import residue_bytes
 
 from . import masked
 from .commands import ANSWER_BYTES, COMMAND_BYTES
-from .description import to_json
+from .description import announcement
 from .grouping import added_rounds, groups
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
 from .network import NETWORKS, Network
@@ -156,7 +156,7 @@ def _setup(program: Program, ot_k: int) -> Iterator[EstimateRow]:
     keys = sum(setup_bytes(name) for name in sorted({op.parameters for op in program.linear}))
     base = SENDER_SETUP_BYTES + RECEIVER_SETUP_BYTES + correction_bytes(ot_k)
     sent = CLIENT_BYTES + base + keys + COMMAND_BYTES
-    received = LENGTH_BYTES + len(to_json(program)) + base + ANSWER_BYTES
+    received = LENGTH_BYTES + len(announcement(program)) + base + ANSWER_BYTES
     rounds = 3 if ot_k == 1 else 4
     yield EstimateRow("session", "setup", "offline", sent, received, rounds, {"setup": 1})
     yield EstimateRow("session", "setup", "online", COMMAND_BYTES, 0, 0, {})

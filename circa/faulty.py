@@ -1,8 +1,8 @@
 """The float network with the sign test's faults: what a conversion will make of its ReLUs, for training.
 
-Every call of an activation inside `with relus:` is replaced, functional and module forms alike. With R the
-calibrated range of a channel, margin included, a window of n bits that R fills has the fault interval
-W = R / (2^(n-1) - 1) in real units (converter/windows.py). With delta 0, W or W/2 (poszero, negpass,
+Every call of an activation inside `with relus:` is replaced, functional and module forms alike. Where R is
+the length of a channel's calibrated range, margin included, a table of n bits that it fills has the fault
+interval W = R / (2^n - 2) in real units (converter/windows.py). With delta 0, W or W/2 (poszero, negpass,
 balanced) and u uniform in [0, 1):
 
     forward     y = sum_j c_j v_j (z - knot_j),   v_j = [z - knot_j + delta > u W]
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from circa.converter.windows import FLOOR
+from circa.converter.windows import with_margin
 from circa.errors import ParameterError
 from circa.protocols.sign.window import MAX_BITS, MIN_BITS, MODES
 
@@ -61,7 +61,7 @@ class FaultyReLUs(TorchFunctionMode):
                 raise ParameterError(
                     f"a window of {n} bits, mode {mode!r}: {MIN_BITS} to {MAX_BITS}, {MODES}"
                 )
-        self._ranges: list[Tensor] = []
+        self._ranges: list[tuple[Tensor, Tensor]] = []
         self._measuring = False
         self._call = 0
 
@@ -110,20 +110,22 @@ class FaultyReLUs(TorchFunctionMode):
         i, self._call = self._call, self._call + 1
         wide = (1, -1, *(1,) * (z.ndim - 2))
         if self._measuring:
-            spread = torch.stack([(z.detach() - t).abs() for t in shape.knots]).amax(0)
-            spread = spread.transpose(0, 1).flatten(1).amax(1)
+            channels = z.detach().transpose(0, 1).flatten(1)
+            low = channels.amin(1).clamp(max=min(shape.knots))
+            high = channels.amax(1).clamp(min=max(shape.knots))
             if i < len(self._ranges):
-                self._ranges[i] = torch.maximum(self._ranges[i], spread)
+                before = self._ranges[i]
+                self._ranges[i] = torch.minimum(before[0], low), torch.maximum(before[1], high)
             else:
-                self._ranges.append(spread)
+                self._ranges.append((low, high))
             return self._sum(z, shape, torch.zeros((), dtype=z.dtype, device=z.device))
         if not self._single and i >= len(self._windows):
             return self._sum(z, shape, torch.zeros((), dtype=z.dtype, device=z.device))  # __exit__ complains
         if i >= len(self._ranges):
             raise ParameterError("the ranges of the activations are not known yet: measure them first")
         n, mode = self._windows[0 if self._single else i]
-        ranges = self._ranges[i]
-        width = (torch.maximum(ranges, ranges.max() * FLOOR) * self._margin / (2 ** (n - 1) - 1)).view(wide)
+        low, high = with_margin(*self._ranges[i], shape.knots, self._margin, per_channel=True)
+        width = ((high - low) / (2**n - 2)).view(wide)
         u = torch.rand(z.shape, generator=self._generator, dtype=z.dtype, device=z.device)
         delta = {"poszero": 0.0, "negpass": 1.0, "balanced": 0.5}[mode]
         return self._sum(z, shape, u.sub_(delta).mul_(width))

@@ -18,7 +18,7 @@ from circa.protocols.channel import Channel
 from circa.protocols.errors import FramingError
 from circa.protocols.ot.softspoken import DEFAULT_K, MAX_K
 
-from .description import from_json, to_json
+from .description import announcement, from_json
 from .errors import HandshakeError, ParameterError
 from .program import Program
 
@@ -63,7 +63,7 @@ def server_handshake(ch: Channel, program: Program) -> int:
         raise HandshakeError("the peer is not a Circa client")
     if version != PROTOCOL_VERSION:
         raise HandshakeError(f"the server speaks protocol version {PROTOCOL_VERSION}, the client {version}")
-    text = to_json(program)
+    text = announcement(program)
     ch.send(_LENGTH.pack(len(text)))  # (2)
     ch.send(text)
     digest, ot_k = _CHOICE.unpack(ch.recv(_CHOICE.size))  # (3)

@@ -176,8 +176,11 @@ def _part(act: Activation, places: Places, linear: bool = False) -> Activation:
         return replace(one, knots=(), coefs=())
     window = act.window
     if window is not None and len(window.gain) > 1:
-        gains = np.array(window.gain, np.int64)[places // act.positions]
-        window = replace(window, gain=tuple(gains.tolist()))
+        channels = places // act.positions
+        gain, *positive = (
+            tuple(np.array(row, np.int64)[channels].tolist()) for row in (window.gain, *window.positive)
+        )
+        window = replace(window, gain=gain, positive=tuple(positive))
     return replace(one, window=window)
 
 

@@ -13,7 +13,7 @@ def summary(program: Program) -> Table:
     """A rich table with one row an operation; `print` it with `rich.print`.
 
     kB are for one image: the offline phase of linear layers and activations, the online phase of activations.
-    The range is what fits the window: values beyond it lose their sign, see design.md 5.1.
+    z is what fits the windows of a layer's channels, the widest bounds: values beyond lose their sign.
     """
     predicted = estimate(program)
     moved: dict[tuple[str, str], float] = {}
@@ -28,7 +28,7 @@ def summary(program: Program) -> Table:
     table.add_column("\nlayer", overflow="fold")  # the only one to give way where the terminal is narrow
     for column in ("operation", "output"):
         table.add_column(f"\n{column}", no_wrap=True)
-    for column in ("\n2^-", "\nReLUs", "\nwindow", "\n|z| <", "offline\nkB", "online\nkB"):
+    for column in ("\n2^-", "\nReLUs", "\nwindow", "\nz from..to", "offline\nkB", "online\nkB"):
         table.add_column(column, justify="right", no_wrap=True)
     for op in program.operations:
         relus = op.sign_tests if isinstance(op, Activate) else 0
@@ -56,6 +56,8 @@ def _window(op: Operation, program: Program) -> tuple[str, str]:
     if op.window is None:
         return f"k={op.truncate_bits} {op.mode[:3]}", ""
     source = program.operations[op.inputs[0]]
-    limits = [op.window.limit(c) * 2.0**-source.frac_bits for c in range(len(op.window.gain))]
-    span = f"{min(limits):.2g}" if len(limits) == 1 else f"{min(limits):.2g}..{max(limits):.2g}"
+    reach = [op.window.reach(j) for j in range(len(op.knots))]
+    low = min((knot - below).min() for knot, (below, _) in zip(op.knots, reach, strict=True))
+    high = max((knot + above).max() for knot, (_, above) in zip(op.knots, reach, strict=True))
+    span = f"{low * 2.0**-source.frac_bits:.2g}..{high * 2.0**-source.frac_bits:.2g}"
     return f"n={op.window.bits} {op.window.mode[:3]}", span

@@ -1,6 +1,6 @@
 """What the tests of the ReLU protocols share: layers, shares with their corners, and both phases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,19 +43,39 @@ def layer(
 ) -> Activation:
     """Three channels, and of the parameters what the protocol of that name can do: see WINDOWED, LINEAR."""
     window = Window(min(bits, 8) if name == "table" else bits, (5, 64, 77)) if name in WINDOWED else None
+    if name == "table":
+        window = one_sided(window, len(knots))
     if name in LINEAR:
         knots = coefs = ()
         shift = 0 if name == "square" else max(shift, 1)
     return Activation(modulus, 3, positions, shift, window, 12, "poszero", knots, coefs)
 
 
+def one_sided(window: Window, knots: int = 1) -> Window:
+    """The window with another number of positive cells for every gain and knot, few and many among them."""
+    most, gains = (1 << window.bits) - 1, len(window.gain)
+    cells = np.linspace(1, most, knots * gains).round().astype(int).reshape(knots, gains)
+    return replace(window, positive=tuple(map(tuple, cells[:, ::-1].tolist())))
+
+
+def bounds(act: Activation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The least and the largest z that every channel's window holds at all knots, (channels,) each."""
+    assert act.window is not None
+    reach = [act.window.reach(j) for j in range(len(act.knots))]
+    low = np.max([knot - below for knot, (below, _) in zip(act.knots, reach, strict=True)], axis=0)
+    high = np.min([knot + above for knot, (_, above) in zip(act.knots, reach, strict=True)], axis=0)
+    return low, high
+
+
 def values(act: Activation, batch: int, seed: int = 0) -> NDArray[np.int64]:
     """Integers with room for the rescale that fill the window, if any, of every channel; half are small."""
     bound = min(1 << 29, act.modulus.value // 4 - (2 << act.shift))
-    limits = [bound if act.window is None else act.window.limit(c) for c in range(act.channels)]
-    room = max((abs(knot) for knot in act.knots), default=0)
+    bound -= max((abs(knot) for knot in act.knots), default=0)
+    low, high = (np.array([-1]), np.array([1])) * np.array(bound)
+    if act.window is not None:
+        low, high = (np.clip(side, -bound, bound) for side in bounds(act))
     z = np.random.default_rng(seed).uniform(-1, 1, act.shape(batch)) ** 3
-    return (z * (np.minimum(np.array(limits), bound)[:, None] - room)).astype(np.int64)
+    return np.where(z < 0, -z * low[:, None], z * high[:, None]).astype(np.int64)
 
 
 def corners(modulus: Modulus) -> NDArray[np.uint32]:

@@ -5,8 +5,8 @@ stochastic.py) over the pre-activations of the network without faults. The count
 simulated run whose bit is not [z >= knot]. They differ by chance, and in later layers because faults before
 them move the activations a little.
 
-A value outside its window (|g z| >= 2^31 - 2^(32-n): it lies beyond the calibrated range and its margin) is
-no matter of chance: its sign comes out wrong. The prediction counts it as one fault.
+A value outside its window (it lies beyond the calibrated range and its margin) is no matter of chance: its
+sign comes out wrong at one of the knots. The prediction counts that as one fault.
 """
 
 from dataclasses import dataclass
@@ -114,12 +114,12 @@ def predicted(program: Program, op: Activate, z: Signed) -> NDArray[np.float64]:
     if program.relu in EXACT:
         return np.zeros(z.shape)
     total = np.zeros(z.shape)
-    for knot in op.knots:
+    for j, knot in enumerate(op.knots):
         if op.window is None:
             k = op.truncate_bits if program.relu == "circa" else 0
             total += stochastic.fault_probability(z - knot, program.modulus, k, op.mode)
         else:
-            total += _window_faults(op.window, z - knot)
+            total += _window_faults(op.window, z - knot, j)
     return total
 
 
@@ -128,9 +128,9 @@ def measured(program: Program, op: Activate, z: Signed, z_c: Residues) -> NDArra
     modulus, total = program.modulus, np.zeros(z.shape, np.int64)
     if program.relu in EXACT:
         return total
-    for knot in op.knots:
+    for j, knot in enumerate(op.knots):
         z_s = modulus.sub(modulus.encode(z - knot), z_c)
-        total += _bit(program, op, modulus, z_s, z_c) != (z >= knot)
+        total += _bit(program, op, modulus, z_s, z_c, j) != (z >= knot)
     return total
 
 
@@ -138,15 +138,22 @@ def outside(op: Activate, z: Signed) -> NDArray[np.bool_]:
     """Whether a value is beyond its window at any knot; without a window none is."""
     beyond = np.zeros(z.shape, np.bool_)
     if op.window is not None:
-        limit = np.array([op.window.limit(c) for c in range(len(op.window.gain))])[:, None]
-        for knot in op.knots:
-            beyond |= np.abs(z - knot) > limit
+        for j, knot in enumerate(op.knots):
+            beyond |= _beyond(op.window, z - knot, j)
     return beyond
 
 
-def _bit(program: Program, op: Activate, modulus: Modulus, z_s: Residues, z_c: Residues) -> NDArray[np.uint8]:
+def _beyond(window: Window, z: Signed, knot: int) -> NDArray[np.bool_]:
+    below, above = window.reach(knot)
+    found: NDArray[np.bool_] = (z < -below[:, None]) | (z > above[:, None])
+    return found
+
+
+def _bit(
+    program: Program, op: Activate, modulus: Modulus, z_s: Residues, z_c: Residues, knot: int
+) -> NDArray[np.uint8]:
     if op.window is not None:
-        return drelu(op.window.index_s(z_s), op.window.index_c(z_c), op.window.bits)
+        return drelu(op.window.index_s(z_s), op.window.index_c(z_c), op.window.bits, op.window.cells(knot))
     if program.relu == "circa-stochastic":
         return stochastic.truncated_drelu(modulus, 0, "poszero", z_s, z_c)
     if program.relu != "circa":
@@ -154,7 +161,7 @@ def _bit(program: Program, op: Activate, modulus: Modulus, z_s: Residues, z_c: R
     return stochastic.truncated_drelu(modulus, op.truncate_bits, op.mode, z_s, z_c)
 
 
-def _window_faults(window: Window, z: Signed) -> NDArray[np.float64]:
+def _window_faults(window: Window, z: Signed, knot: int) -> NDArray[np.float64]:
     """The law needs a look only next to zero: |g z| <= W. Channel by channel, as the gains are."""
     gains = np.broadcast_to(np.array(window.gain), (z.shape[1],))
     total = np.zeros(z.shape)
@@ -162,7 +169,7 @@ def _window_faults(window: Window, z: Signed) -> NDArray[np.float64]:
         values = z[:, c]
         near = np.abs(values) <= window.width // gain
         total[:, c][near] = fault_probability(values[near], gain, window.bits, window.mode)
-        total[:, c][np.abs(values) > ((1 << 31) - window.width - 1) // gain] = 1.0
+    total[_beyond(window, z, knot)] = 1.0
     return total
 
 

@@ -18,10 +18,11 @@ from circa.errors import ParameterError
 from circa.estimate import NETWORKS, estimate
 from circa.model import ConvertedModel
 from circa.program import Program
+from circa.protocols.relu import WINDOWED
 
 from .draws import exact_outputs, outputs
 from .score import Score, check_labels, classes, compare, interval
-from .windows import WINDOWED, tested, truncated, windowed
+from .windows import tested, truncated, windowed
 
 __all__ = ["Point", "Sweep", "default_settings", "online_bytes", "plain_classes", "sweep"]
 

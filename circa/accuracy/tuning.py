@@ -23,12 +23,13 @@ from torch import Tensor
 
 from circa.errors import ParameterError
 from circa.model import ConvertedModel
+from circa.protocols.relu import WINDOWED
 
 from .draws import exact_outputs, outputs
 from .score import Score, check_labels, classes, compare
 from .sensitivity import distortions, layer_bytes
 from .sweep import online_bytes
-from .windows import WINDOWED, tested, windowed, with_windows
+from .windows import tested, windowed, with_windows
 
 __all__ = ["Setting", "Tuned", "path", "tune"]
 

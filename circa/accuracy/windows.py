@@ -2,7 +2,7 @@
 
 Weights and scales do not depend on the sign test, so nothing else changes. A window's gains follow from the
 range that it has to hold: the converter stores it, margin included, as "<activation>.range" beside the
-weights; for a file without it the range is what fits the present window.
+weights.
 """
 
 import dataclasses
@@ -15,13 +15,12 @@ from circa.converter.windows import fill
 from circa.errors import ParameterError
 from circa.model import ConvertedModel
 from circa.program import Activate, Program
+from circa.protocols.relu import WINDOWED
 from circa.protocols.sign.stochastic import check_truncation
 from circa.protocols.sign.window import MODES
 
-__all__ = ["WINDOWED", "tested", "truncated", "windowed", "with_truncation", "with_windows"]
+__all__ = ["tested", "truncated", "windowed", "with_truncation", "with_windows"]
 
-WINDOWED = ("table", "window-garbled")
-TRUNCATED = ("circa",)
 TABLE_BITS = 8
 Arrays = Mapping[str, NDArray[np.int64]]
 
@@ -67,7 +66,7 @@ def windowed(
         most = TABLE_BITS if relu == "table" else 16
         if not 2 <= n <= most:
             raise ParameterError(f"{op.name}: a window of protocol {relu!r} has 2 to {most} bits, not {n}")
-        window = fill(limits(op, arrays), n, mode or (own.mode if own else "balanced"))
+        window = fill(limits(op, arrays), op.knots, n, mode or (own.mode if own else "balanced"), relu)
         return dataclasses.replace(op, window=window, truncate_bits=0, mode="poszero")
 
     return _changed(program, relu, change)
@@ -84,13 +83,11 @@ def truncated(program: Program, truncate_bits: int, mode: str) -> Program:
 
 
 def limits(op: Activate, arrays: Arrays) -> NDArray[np.int64]:
-    """The largest |z - knot| that the window shall hold, per channel or (1,), integers at z's scale."""
+    """What the window shall hold, int64 (2, channels) or (2, 1): the least and the largest z."""
     stored = arrays.get(f"{op.name}.range")
-    if stored is not None:
-        return stored
-    if op.window is None:
+    if stored is None:
         raise ParameterError(f"{op.name}: the file holds no range for a window: convert the model again")
-    return np.array([op.window.limit(c) for c in range(len(op.window.gain))], np.int64)
+    return stored
 
 
 def tested(program: Program) -> tuple[Activate, ...]:

@@ -18,11 +18,16 @@ CHUNK = 32  # images at a time
 
 @dataclass(frozen=True)
 class Ranges:
-    """largest: the largest |value| of every node. spread: for an activation, per channel, the largest
-    distance of a pre-activation from a knot, float64 (channels,)."""
+    """largest: the largest |value| of every node. low, high: for an activation, per channel, the least and
+    the largest pre-activation or knot, float64 (channels,)."""
 
     largest: dict[Node, float]
-    spread: dict[Node, Tensor]
+    low: dict[Node, Tensor]
+    high: dict[Node, Tensor]
+
+    def far(self, node: Activate) -> Tensor:
+        """Per channel the largest distance of a pre-activation from a knot."""
+        return torch.maximum(self.high[node] - min(node.knots), max(node.knots) - self.low[node])
 
 
 def check_batch(calibration: Tensor) -> None:
@@ -53,7 +58,8 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
     finite.
     """
     largest = dict.fromkeys(nodes, 0.0)
-    spread: dict[Node, Tensor] = {}
+    lows: dict[Node, Tensor] = {}
+    highs: dict[Node, Tensor] = {}
     readers = {node.inputs[0]: [n for n in nodes if isinstance(n, Activate) and n.inputs[0] is node.inputs[0]]
                for node in nodes if isinstance(node, Activate)}  # fmt: skip
 
@@ -65,11 +71,10 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
             ):  # the others take no sign test; a knot in their place adds no range
                 value = torch.where(activation.mask, value, activation.knots[0])
             channels = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
-            low, high = channels.amin((0, 2)).double(), channels.amax((0, 2)).double()
-            far = torch.stack(
-                [torch.maximum((low - t).abs(), (high - t).abs()) for t in activation.knots]
-            ).amax(0)
-            spread[activation] = torch.maximum(far, spread[activation]) if activation in spread else far
+            low = channels.amin((0, 2)).double().clamp(max=min(activation.knots))
+            high = channels.amax((0, 2)).double().clamp(min=max(activation.knots))
+            lows[activation] = torch.minimum(low, lows.get(activation, low))
+            highs[activation] = torch.maximum(high, highs.get(activation, high))
 
     with torch.no_grad():
         for start in range(0, len(x), CHUNK):
@@ -81,9 +86,9 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
                 f"{node.name}: values that are not finite in float32; check the model's weights"
             )
         tested = isinstance(node, Activate) and (node.mask is None or bool(node.mask.any()))
-        if tested and not spread[node].max() > 0:
+        if tested and not (highs[node] - lows[node]).max() > 0:
             raise CalibrationError(
                 f"{node.name}: every pre-activation of the calibration batch is zero, so it has no range; "
                 f"give typical inputs, or remove the layer if it is dead"
             )
-    return Ranges(largest, spread)
+    return Ranges(largest, lows, highs)

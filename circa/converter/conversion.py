@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 from circa.arguments import number, whole
 from circa.errors import ConversionError, ParameterError
 from circa.model import ConvertedModel
-from circa.protocols.relu import modulus_for
+from circa.protocols.relu import WINDOWED, modulus_for
 from circa.protocols.shares import PRIME31, RING32, Modulus
 from circa.protocols.sign.window import MAX_BITS, MIN_BITS, MODES
 
@@ -20,7 +20,7 @@ from .graph import Node, topological
 from .lower import lower
 from .masking import apply_masks, merge_masks
 from .maximum import expand_maxima
-from .quantise import WINDOWED, SignTest, quantise
+from .quantise import SignTest, quantise
 from .scales import Wanted, choose_scales
 from .verify import check_network, check_program, check_trace
 

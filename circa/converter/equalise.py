@@ -31,15 +31,16 @@ def equalise(nodes: list[Node], ranges: Ranges) -> None:
         line, after = line_to_linear(activation, readers)
         if after is None:
             continue
-        spread = ranges.spread[activation]
-        if not spread.max() > 0:  # a mask keeps nothing
+        far = ranges.far(activation)
+        if not far.max() > 0:  # a mask keeps nothing
             continue
-        factor = 2.0 ** torch.floor(torch.log2((spread.max() / spread).clamp(1.0, MOST)))
+        factor = 2.0 ** torch.floor(torch.log2((far.max() / far).clamp(1.0, MOST)))
         node.weight = node.weight * factor[:, None, None, None]
         node.bias = node.bias * factor
         absorb(after, 1 / factor, torch.zeros_like(factor))
-        ranges.spread[activation] = spread * factor
-        ranges.largest[node] = (spread * factor).max().item()
+        ranges.low[activation] *= factor
+        ranges.high[activation] *= factor
+        ranges.largest[node] = (far * factor).max().item()
         for between in line:
             ranges.largest[between] *= factor.max().item()  # at most: the small channels grew
 

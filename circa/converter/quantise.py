@@ -15,6 +15,7 @@ from circa.errors import CalibrationError, ParameterError
 from circa.masks import Mask
 from circa.program import Operation, Program
 from circa.protocols.linear.noise import choose_parameters
+from circa.protocols.relu import WINDOWED
 from circa.protocols.shares import Modulus
 
 from . import graph
@@ -22,11 +23,9 @@ from .calibrate import Ranges
 from .fold import is_power_of_two
 from .graph import Node
 from .scales import Scales
-from .windows import choose_window, limits
+from .windows import fill, limits
 
-__all__ = ["WINDOWED", "Quantised", "SignTest", "quantise"]
-
-WINDOWED = ("table", "window-garbled")  # protocols with a window; the others truncate
+__all__ = ["Quantised", "SignTest", "quantise"]
 
 
 @dataclass(frozen=True)
@@ -163,17 +162,17 @@ def emit_activation(
 ) -> None:
     before = scales.frac_bits[node.inputs[0]]
     windowed = test.relu in WINDOWED
-    spread, window = ranges.spread[node], None
-    if windowed:
-        window = choose_window(spread, before, test.bits, test.mode, test.margin, test.per_channel)
-    result.weights[f"{node.name}.range"] = limits(spread, before, test.margin, test.per_channel)
+    knots = tuple(round(t * 2.0**before) for t in node.knots)
+    low, high = ranges.low[node], ranges.high[node]
+    held = limits(low, high, node.knots, before, test.margin, test.per_channel)
+    result.weights[f"{node.name}.range"] = held
     operation = program.Activate(
         **common,
         shift=before - scales.frac_bits[node],
-        window=window,
+        window=fill(held, knots, test.bits, test.mode, test.relu) if windowed else None,
         truncate_bits=0 if windowed else test.truncate_bits,
         mode="poszero" if windowed or test.mode == "balanced" else test.mode,
-        knots=tuple(round(t * 2.0**before) for t in node.knots),
+        knots=knots,
         coefs=node.coefs,
         mask=None if node.mask is None else Mask.of(node.mask.numpy(), node.others),
     )

@@ -127,7 +127,7 @@ def own_limits(nodes: list[Node], ranges: Ranges, limit: int, wanted: Wanted) ->
             x = node.inputs[0]
             widest = ranges.largest[x]
             if isinstance(node, Activate):
-                far = ranges.spread[node].max().item()
+                far = ranges.far(node).max().item()
                 widest = max(widest, far) if node.mask is not None and node.others == "identity" else far
             limits[x] = min(limits[x], fitting(widest, limit))
     return limits

@@ -14,10 +14,22 @@ from ..errors import ParameterError
 from ..shares import PRIME31, RING32, Modulus
 from .activation import MAX_SHIFT, Activation, Cost, Material, Phase, Relu
 
-__all__ = ["MAX_SHIFT", "NAMES", "Activation", "Cost", "Material", "Phase", "Relu", "by_name", "modulus_for"]
+__all__ = [
+    "MAX_SHIFT",
+    "NAMES",
+    "WINDOWED",
+    "Activation",
+    "Cost",
+    "Material",
+    "Phase",
+    "Relu",
+    "by_name",
+    "modulus_for",
+]
 
 NAMES = ("table", "rescale", "delphi", "circa-sign", "circa-stochastic", "circa", "window-garbled")
-_RING = ("table", "rescale", "window-garbled")
+WINDOWED = ("table", "window-garbled")  # with a window; the published ones truncate
+_RING = ("rescale", *WINDOWED)
 
 
 def modulus_for(name: str) -> Modulus:

@@ -60,6 +60,10 @@ class Activation:
             raise ParameterError(f"knots lie within 30 bits and a sign, got {self.knots}")
         if self.window is not None and len(self.window.gain) not in (1, self.channels):
             raise ParameterError(f"a window of {len(self.window.gain)} gains for {self.channels} channels")
+        if self.window is not None and self.window.positive and len(self.window.positive) != len(self.knots):
+            raise ParameterError(
+                f"a window for {len(self.window.positive)} knots, there are {len(self.knots)}"
+            )
 
     @property
     def elements(self) -> int:

@@ -34,9 +34,9 @@ def window_relu(
     """sum_j coefs[j] * DReLU~(z_j) * floor(z_j / 2^shift), z_j = z - knots[j]."""
     t = window.index_c(z_c)
     y = np.zeros_like(z_s)
-    for knot, coef in zip(knots, coefs, strict=True):
+    for j, (knot, coef) in enumerate(zip(knots, coefs, strict=True)):
         z_j = z_s - np.uint32(knot % (1 << 32))
-        v = drelu(window.index_s(z_j), t, window.bits)
+        v = drelu(window.index_s(z_j), t, window.bits, window.cells(j))
         term = rescaled(modulus, shift, z_j, z_c) * v
         y = modulus.add(y, term) if coef > 0 else modulus.sub(y, term)
     return y

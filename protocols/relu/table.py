@@ -96,15 +96,15 @@ class Table:
         batch = act.batch_of(z_s)
         kept, count = flat(act, batch, material), batch * act.elements
         z = [z_s - np.uint32(knot % (1 << 32)) if knot else z_s for knot in act.knots]
-        a = [window.index_s(z_j).reshape(-1) for z_j in z]
+        patterns = [sign.pattern_rows(window, z_j, j) for j, z_j in enumerate(z)]
         z = [z_j.reshape(-1) for z_j in z]
         y = np.empty(count, np.uint32)
         first = Columns(count, _first(act, ar))
         for rows in blocks(count):  # (1)
             part = rows_of(kept, rows)
             E = [
-                sign.encrypt(window.bits, a_j[rows], E_j)
-                for a_j, E_j in zip(a, part.sign.tables, strict=True)
+                sign.encrypt(window.bits, pattern[rows], E_j)
+                for pattern, E_j in zip(patterns, part.sign.tables, strict=True)
             ]
             y[rows], opened = select.opening(ar, part.select, act.coefs, [z_j[rows] for z_j in z])
             first.put(rows, E + opened)

@@ -3,7 +3,7 @@
 Semi-honest, the ring. design.md 5.2: the sign test yields a one-bit share for nothing, v = v_c XOR b_s, where
 b_s is the permute bit of the circuit's output and v_c the colour of the label that the evaluator holds. No
 MUX. The circuit is `window_sign` of garbling/relu_circuits.py on the indices a_j and t of sign/window.py; the
-rest is that of table.py, whose fault law it has.
+rest is that of table.py, whose fault law it has; half of the cells are positive, always.
 
             sender = garbler: z_s                   receiver = evaluator: z_c, y_c
  offline    tables for each j; b_j its permute bit  →   tables; labels of t by COT
@@ -169,6 +169,8 @@ def _parameters(act: Activation) -> tuple[Window, Arithmetic]:
         raise ParameterError("the window-garbled protocol needs a window, and the ring 2^32")
     if not act.knots:
         raise ParameterError("an activation without knots has no sign test: its protocol is `rescale`")
+    if act.window.positive:
+        raise ParameterError("the circuit compares with half of the cells: give a window without `positive`")
     return act.window, arithmetic(act.modulus, act.shift)
 
 

@@ -1,17 +1,17 @@
 """The window sign test by 1-of-N random OT: a shared bit for one message (design.md 5.2).
 
-Semi-honest. N = 2^n; the shares give the indices a and t of window.py; J knots have indices a_j and one
-common t.
+Semi-honest. N = 2^n; the shares give the indices a and t of window.py; J knots have indices a_j, numbers of
+positive cells P_j and one common t.
 
             sender: a_j, b_j random bits            receiver: t
  offline    R_j[i] for all i < N                    R_j[t]                          1-of-N random OT of J bits
             E'_j[i] = R_j[i] ^ b_j
- (1)        E_j[i] = [bit n-1 of a_j + i is 0] ^ E'_j[i]   →
+ (1)        E_j[i] = [a_j + i mod N < P_j] ^ E'_j[i]   →
  output     b_j                                     v_j = E_j[t] ^ R_j[t];   v_j ^ b_j = DReLU~(x_j)
 
 N bits a sign test. A row i of E_j but for t is masked by R_j[i], pseudorandom to the receiver
-(one_of_n.py); row t gives DReLU~ ^ b_j, and b_j is uniform. The pattern of a_j is N / 2 ones, rotated: a
-table of N words holds them all, and nothing but look-up and XOR happens online.
+(one_of_n.py); row t gives DReLU~ ^ b_j, and b_j is uniform. The pattern of a_j is P_j ones, rotated: a table
+of N words for every P holds them all, and nothing but look-up and XOR happens online.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from ..ot import OtPair
 from ..ot.one_of_n import index_choices, recv_one_of_n, send_one_of_n, word_type
 from ..ot.softspoken import extension_bytes
 from ..steps import Steps
-from .window import drelu
+from .window import Window, drelu
 
 __all__ = [
     "SignReceiver",
@@ -33,6 +33,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "offline_bytes",
+    "pattern_rows",
     "patterns",
     "prepare_receiver",
     "prepare_sender",
@@ -59,13 +60,20 @@ class SignReceiver:
 
 @cache
 def patterns(n: int) -> Words:
-    """Word a, shape (N, W): bit i is [bit n-1 of a + i mod N is 0]."""
+    """Word N P + a for P < N, shape (N N, W): bit i is [a + i mod N < P]."""
     word, _ = word_type(n)
     i = np.arange(1 << n, dtype=np.uint32)
-    bits = drelu(i[:, None], i[None, :], n)
-    words = np.packbits(bits, axis=1, bitorder="little").view(word)
+    rotated = [np.packbits(drelu(i[:, None], i, n, P), axis=1, bitorder="little") for P in i]
+    words = np.concatenate(rotated).view(word)
     words.setflags(write=False)  # the cache hands out this very array
     return words
+
+
+def pattern_rows(window: Window, x_s: NDArray[np.uint32], knot: int) -> NDArray[np.uint32]:
+    """Sender: N P + a, (count,), from the shares of x - knot, (batch, channels, positions)."""
+    rows = window.index_s(x_s)
+    rows += window.cells(knot) << np.uint32(window.bits)
+    return rows.reshape(-1)
 
 
 def prepare_sender(ot: OtPair, n: int, b: Bits) -> Steps[SignSender]:
@@ -73,8 +81,8 @@ def prepare_sender(ot: OtPair, n: int, b: Bits) -> Steps[SignSender]:
     J, count = b.shape
     yield  # nothing in step 0
     tables = send_one_of_n(ot.sender.extend(n * count), n, J)
-    flip = patterns(n)[0] | patterns(n)[1 << (n - 1)]  # all N bits
-    tables ^= b[:, :, None] * flip
+    word, _ = word_type(n)
+    tables ^= b[:, :, None] * word.type((1 << min(1 << n, 64)) - 1)  # all N bits
     return SignSender(tuple(tables))
 
 
@@ -90,9 +98,9 @@ def offline_bytes(n: int, count: int, ot_k: int) -> int:
     return extension_bytes(n * count, ot_k)
 
 
-def encrypt(n: int, a: NDArray[np.unsignedinteger[Any]], table: Words) -> Words:
-    """Step (1): E_j from the sender's indices and E'_j."""
-    E: Words = np.take(patterns(n), a, axis=0, mode="clip")  # a < N by its shift: clip only spares the check
+def encrypt(n: int, rows: NDArray[np.unsignedinteger[Any]], table: Words) -> Words:
+    """Step (1): E_j from the sender's `pattern_rows` and E'_j."""
+    E: Words = np.take(patterns(n), rows, axis=0, mode="clip")  # all below N N: clip only spares the check
     E ^= table
     return E
 

@@ -103,7 +103,7 @@ def test_every_truncation_is_found(path: Path) -> None:
     [
         (lambda m, t: m.pop("format"), "not one of circa"),
         (lambda m, t: m.clear(), "not one of circa"),
-        (lambda m, t: m.update(format="2"), "format '2', this version of circa .* reads '1'; install circa"),
+        (lambda m, t: m.update(format="1"), "format '1', this version of circa .* reads '2'; install circa"),
         (lambda m, t: m.pop("sha256"), "metadata are incomplete"),
         (lambda m, t: m.update(note="x"), "metadata are incomplete"),
         (lambda m, t: m.update(library="0.0.1"), "do not match their checksum"),

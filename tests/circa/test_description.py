@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from programs import Builder, residual
 
-from circa.description import describe, from_json, model_hash, to_json
+from circa.description import announcement, describe, from_json, model_hash, to_json
 from circa.errors import ParameterError
+from circa.handshake import client_handshake, server_handshake
 from circa.program import Activate, Program, Scale
 from circa.protocols.shares import PRIME31, RING32, Modulus
 from circa.protocols.sign.window import Window
+from harness import run_pair
 
 
 @pytest.mark.parametrize("modulus", [RING32, PRIME31])
@@ -28,18 +30,35 @@ def test_the_hash_depends_on_every_field() -> None:
     program = residual()
     hashes = {model_hash(program)}
     variants = [dataclasses.replace(program, labels=("a",)), dataclasses.replace(program, relu="rescale")]
-    ops = program.operations
-    for i, changes in [
-        (1, {"weight_bits": 8, "frac_bits": 16}),
-        (2, {"window": Window(5, (9, 8, 7, 10))}),
-        (2, {"knots": (1,)}),
-    ]:
-        changed: Any = dataclasses.replace(ops[i], **changes)  # type: ignore[arg-type]
-        variants.append(dataclasses.replace(program, operations=(*ops[:i], changed, *ops[i + 1 :])))
+    variants.append(replaced(program, 1, weight_bits=8, frac_bits=16))
+    variants.append(replaced(program, 2, window=Window(5, (9, 8, 7, 10))))
+    variants.append(replaced(program, 2, knots=(1,)))
     for variant in variants:
         hashes.add(model_hash(variant))
     assert len(hashes) == 1 + len(variants)
     assert all(len(h) == 64 for h in hashes)
+
+
+def test_the_client_is_not_told_where_a_range_lies_in_its_window() -> None:
+    program = residual()
+    windows = [Window(6, (9, 8, 7, 10), positive=((cells, 1, 63, 32),)) for cells in (5, 60)]
+    lying = [replaced(program, 2, window=window) for window in windows]
+    assert (
+        announcement(lying[0])
+        == announcement(lying[1])
+        == announcement(replaced(program, 2, window=Window(6, (9, 8, 7, 10))))
+    )
+    assert from_json(to_json(lying[0])) == lying[0]
+    assert to_json(lying[0]) != to_json(lying[1])
+    received, _, _ = run_pair(client_handshake, lambda ch: server_handshake(ch, lying[0]))
+    assert received == from_json(announcement(lying[0]))
+    assert model_hash(received) == model_hash(lying[0])
+
+
+def replaced(program: Program, i: int, **changes: Any) -> Program:
+    ops = program.operations
+    changed: Any = dataclasses.replace(ops[i], **changes)
+    return dataclasses.replace(program, operations=(*ops[:i], changed, *ops[i + 1 :]))
 
 
 def refuse(change: Callable[[dict[str, Any]], None], match: str) -> None:
@@ -57,7 +76,7 @@ def op(i: int, **fields: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda d: d.update(format=2), "format 2"),
+        (lambda d: d.update(format=1), "format 1"),
         (lambda d: d.update(modulus=257), "modulus 257"),
         (lambda d: d.update(modulus=True), "modulus: expected int, got bool"),
         (lambda d: d.update(relu="no-such"), "ReLU protocol"),
@@ -137,7 +156,7 @@ def test_a_damaged_description_is_refused(change: Callable[[dict[str, Any]], Non
         b'{"format":' + b"9" * 5000 + b"}",
         to_json(residual())[:-1],
         to_json(residual()).replace(b":", b": ", 1),
-        to_json(residual()).replace(b'{"format":1', b'{"format":1,"format":1'),
+        to_json(residual()).replace(b'{"format":2', b'{"format":2,"format":2'),
     ],
 )
 def test_bytes_that_are_no_canonical_description_are_refused(data: bytes) -> None:

@@ -65,6 +65,8 @@ def test_every_protocol(device: torch.device, name: str, modulus: Modulus) -> No
     needs_window = name in WINDOWED
     knots = {"knots": (0, 700), "coefs": (1, -1)} if name != "rescale" else {"knots": (), "coefs": ()}
     window = Window(6, (1000, 999, 2000), "balanced") if needs_window else None
+    if name == "table":
+        window = Window(6, (1000, 999, 2000), "balanced", ((50, 7, 32), (40, 3, 20)))
     b.add(Activate, "relu", 0, shift=4, window=window, **knots)
     program = b.program(modulus, relu=name)
     compare(program, device, scale=20)

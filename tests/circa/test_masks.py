@@ -45,6 +45,8 @@ def network(relu: str = "table") -> Program:
     """Masks of both kinds, with knots, without a shift, without any kept element, and an unmasked layer."""
     modulus = modulus_for(relu)
     window = Window(6, (9, 8, 7, 10)) if modulus.is_ring else None
+    if relu == "table":
+        window = Window(6, (9, 8, 7, 10), positive=((40, 30, 25, 36),))
     conv = geometry(SHAPE, 4, 3, padding=(1, 1, 1, 1))
     none = np.zeros(SHAPE, np.bool_)
     b = Builder(SHAPE, 8)
@@ -60,8 +62,10 @@ def network(relu: str = "table") -> Program:
     ):
         weight_bits = int(fields["shift"])  # type: ignore[call-overload]
         x = b.add(Linear, f"conv{i}", x, geometry=conv, weight_bits=weight_bits)
-        knots = {"knots": (0, 3000), "coefs": (1, -1)} if i == 0 and modulus.is_ring else {}
-        x = b.add(Activate, f"relu{i}", x, window=window, **fields, **knots)
+        first = i == 0 and modulus.is_ring
+        knots = {"knots": (0, 3000), "coefs": (1, -1)} if first else {}
+        own = Window(6, (9, 8, 7, 10)) if first else window
+        x = b.add(Activate, f"relu{i}", x, window=own, **fields, **knots)
     x = b.add(Reshape, "flatten", x, shape=(144,))
     b.add(Linear, "fc", x, geometry=geometry((144, 1, 1), 3), weight_bits=7)
     return b.program(modulus, relu=relu)
@@ -130,11 +134,13 @@ def test_costs_fall_with_the_kept_elements(count: int) -> None:
     assert f"{count} sign tests" in str(summary(layer(Mask.of(kept))).title)
 
 
-def test_every_channel_keeps_its_gain() -> None:
+@pytest.mark.parametrize("cells", [(32, 32, 32, 32), (3, 32, 60, 9)])
+def test_every_channel_keeps_its_window(cells: tuple[int, ...]) -> None:
     """Values that fit the window of their own channel only."""
-    window = Window(6, (1, 100, 1, 1))
+    window = Window(6, (1, 100, 1, 1), positive=(cells,))
+    below, _ = window.reach()
     big = np.zeros(SHAPE, np.int64)
-    big[0], big[1] = -(1 << 29), -(1 << 23)
+    big[0], big[1] = -min(1 << 29, below[0]), -below[1]
     program = layer(Mask.of(some(0.5), "zero"), shift=0)
     op = dataclasses.replace(program.activations[0], window=window)
     program = dataclasses.replace(program, operations=(program.operations[0], op))

@@ -31,7 +31,7 @@ def measured(windows, x, function, margin=MARGIN, seed=0):
 def test_faults_follow_the_law_of_the_integer_window(n, mode):
     ranges = torch.tensor([4.0, 1.0])
     relus, _ = measured((n, mode), torch.stack([ranges, -ranges]), torch.relu)
-    width = ranges * MARGIN / (2 ** (n - 1) - 1)
+    width = 2 * ranges * MARGIN / (2**n - 2)
     values = torch.linspace(-0.95, 0.95, 13) * width[:, None]
     z = values.expand(DRAWS, 2, 13)
     with relus:
@@ -39,7 +39,8 @@ def test_faults_follow_the_law_of_the_integer_window(n, mode):
     positive = (y != 0).double().mean(0).numpy()
     for c, held in enumerate(ranges.tolist()):
         integers = np.rint(values[c].double().numpy() * 2**20).astype(np.int64)
-        window = fill(np.array([math.ceil(held * MARGIN * 2**20)]), n, mode)
+        most = math.ceil(held * MARGIN * 2**20)
+        window = fill(np.array([[-most], [most]]), (0,), n, mode, "table")
         law = positive_probability(integers, window.gain[0], n, mode)
         seen = positive[c][integers != 0]  # y = 0 says nothing where z = 0
         law = law[integers != 0]
@@ -50,8 +51,8 @@ def test_faults_follow_the_law_of_the_integer_window(n, mode):
 
 def test_a_channel_without_a_range_gets_the_floor():
     x = torch.tensor([[8.0, 0.0]])
-    relus, _ = measured((2, "poszero"), x, torch.relu, margin=1.0)  # W = R
-    z = torch.tensor([[7.9, 8 * FLOOR * 1.01]]).expand(DRAWS, 2)
+    relus, _ = measured((2, "poszero"), x, torch.relu, margin=1.0)  # W = 8 / 2, and 2 * 8 * FLOOR / 2
+    z = torch.tensor([[3.9, 8 * FLOOR * 1.01]]).expand(DRAWS, 2)
     with relus:
         y = torch.relu(z)
     assert (y[:, 1] > 0).all()
@@ -120,14 +121,14 @@ def test_the_gradient_is_the_sign_test():
 def test_two_knots_share_their_randomness():
     x = torch.tensor([[10.0], [-10.0]])
     relus, _ = measured((2, "balanced"), x, F.relu6, margin=1.0)
-    z = torch.full((DRAWS, 1), 3.0)  # 3 from both knots, half of W is 8
+    z = torch.full((DRAWS, 1), 3.0)  # 3 from both knots, half of W is 20 / 4
     with relus:
         y = F.relu6(z)
     low, high = (y == 3.0), (y == 0.0) | (y == 6.0)
     assert bool((low | high).all())
     # with one u: [3 > t] and [-3 > t] differ for t in [-3, 3) only, so 0 + 3 never comes with a lone -(-3)
     assert set(y.unique().tolist()) <= {0.0, 3.0, 6.0}
-    assert (y == 6.0).double().mean().item() == pytest.approx((8 - 3) / 16, abs=0.04)
+    assert (y == 6.0).double().mean().item() == pytest.approx((5 - 3) / 10, abs=0.04)
 
 
 def test_windows_by_call_and_their_number():

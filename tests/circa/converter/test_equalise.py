@@ -26,16 +26,17 @@ def uneven(conv: nn.Conv2d) -> nn.Conv2d:
 def equalised(model: nn.Module):
     nodes = network(model, IMAGES)
     ranges = calibrate(nodes, IMAGES, lambda done, total: None)
-    before = {node: ranges.spread[node].clone() for node in ranges.spread}
+    before = {node: ranges.far(node) for node in ranges.low}
     equalise(nodes, ranges)
     after = calibrate(nodes, IMAGES, lambda done, total: None)
     for node in nodes:
         assert ranges.largest[node] >= after.largest[node] * (1 - 1e-6)  # a bound, after the activation
         if isinstance(node, Activate):
-            torch.testing.assert_close(ranges.spread[node], after.spread[node], rtol=1e-5, atol=1e-7)
+            for mine, its in ((ranges.low, after.low), (ranges.high, after.high)):
+                torch.testing.assert_close(mine[node], its[node], rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(run(nodes, IMAGES), model.double()(IMAGES.double()), rtol=1e-6, atol=1e-6)
     model.float()
-    return [(before[node], after.spread[node]) for node in nodes if isinstance(node, Activate)]
+    return [(before[node], after.far(node)) for node in nodes if isinstance(node, Activate)]
 
 
 LINES = {

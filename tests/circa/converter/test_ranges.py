@@ -1,7 +1,9 @@
 """Calibration, fractional bits and windows: what is measured, what it is turned into, and the limits."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,10 +14,11 @@ from circa import convert
 from circa.converter.calibrate import calibrate
 from circa.converter.graph import Activate, Linear
 from circa.converter.scales import LEAST_BITS, WEIGHT_UNITS, fitting_weight_bits
-from circa.converter.windows import FLOOR, choose_window
+from circa.converter.windows import FLOOR, fill, limits
 from circa.errors import CalibrationError
 from circa.program import Add, Pool
 from circa.program import Linear as IntegerLinear
+from circa.protocols.sign.window import MODES
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -43,15 +46,22 @@ def test_ranges_are_the_largest_over_all_chunks_of_the_batch():
     nodes, ranges = ranges_of(model, IMAGES)
     z = model[0](IMAGES).detach().double()
     first = next(node for node in nodes if isinstance(node, Activate))
-    torch.testing.assert_close(ranges.spread[first], z.abs().amax((0, 2, 3)))
+    torch.testing.assert_close(ranges.low[first], z.amin((0, 2, 3)))
+    torch.testing.assert_close(ranges.high[first], z.amax((0, 2, 3)))
+    torch.testing.assert_close(ranges.far(first), z.abs().amax((0, 2, 3)))
     assert ranges.largest[nodes[-1]] == pytest.approx(model(IMAGES).abs().max().item(), rel=1e-6)
     assert ranges.largest[nodes[0]] == IMAGES.abs().max().item()
 
 
-def test_the_range_of_an_activation_with_knots_is_the_distance_from_the_farthest_knot():
-    nodes, ranges = ranges_of(nn.ReLU6(), IMAGES)
-    low, high = IMAGES.amin((0, 2, 3)).double(), IMAGES.amax((0, 2, 3)).double()
-    torch.testing.assert_close(ranges.spread[nodes[1]], torch.maximum(6 - low, high))
+def test_the_range_of_an_activation_holds_its_knots():
+    nodes, ranges = ranges_of(nn.ReLU6(), IMAGES - 10)
+    low = IMAGES.amin((0, 2, 3)).double() - 10
+    torch.testing.assert_close(ranges.low[nodes[1]], low)
+    assert ranges.high[nodes[1]].tolist() == [6.0] * 3
+    torch.testing.assert_close(ranges.far(nodes[1]), 6 - low)
+    nodes, ranges = ranges_of(nn.ReLU6(), IMAGES + 10)
+    assert ranges.low[nodes[1]].tolist() == [0.0] * 3
+    torch.testing.assert_close(ranges.high[nodes[1]], IMAGES.amax((0, 2, 3)).double() + 10)
 
 
 def test_progress_counts_images():
@@ -61,28 +71,71 @@ def test_progress_counts_images():
     assert seen == [(32, 40), (40, 40)]
 
 
-@pytest.mark.parametrize("bits", range(2, 9))
-def test_the_range_fills_the_window(bits):
-    spread = torch.tensor([0.37, 1.0, 2.5], dtype=torch.float64)
-    window = choose_window(spread, 20, bits, "balanced", 1.25, per_channel=True)
-    room = (1 << 31) - (1 << (32 - bits))
-    for gain, r in zip(window.gain, spread.tolist(), strict=True):
-        largest = r * 1.25 * 2**20
-        assert gain * largest < room <= (gain + 1) * largest + 1
-        assert gain * largest > 0.99 * room
+LOW = torch.tensor([-0.37, -4.0, -1.0], dtype=torch.float64)
+HIGH = torch.tensor([0.37, 0.5, 2.5], dtype=torch.float64)
 
 
-def test_one_window_for_the_layer_is_that_of_its_widest_channel():
-    spread = torch.tensor([0.37, 2.5], dtype=torch.float64)
-    one = choose_window(spread, 20, 6, "poszero", 1.25, per_channel=False)
-    assert one.gain == choose_window(spread, 20, 6, "poszero", 1.25, per_channel=True).gain[1:]
+def windows(bits, mode="balanced", relu="table", per_channel=True, knots=(0,), low=LOW, high=HIGH):
+    held = limits(low, high, knots, 20, 1.25, per_channel)
+    return held, fill(held, knots, bits, mode, relu)
+
+
+@pytest.mark.parametrize(("bits", "mode"), [*itertools.product(range(2, 9), MODES)])
+@pytest.mark.parametrize("knots", [(0,), (-5, 0, 7 << 17)])
+def test_the_range_fills_the_cells_of_a_table(bits, mode, knots):
+    """It fits at every knot, and takes N - 2 cells but for the gain's rounding."""
+    held, window = windows(bits, mode, knots=knots)
+    low, high = np.minimum(held[0], min(knots)), np.maximum(held[1], max(knots))
+    for j, knot in enumerate(knots):
+        below, above = window.reach(j)
+        assert (low - knot >= -below).all()
+        assert (high - knot <= above).all()
+    room = ((1 << bits) - 2) * window.width
+    taken = np.array(window.gain) * (high - low)
+    assert ((taken <= room) & (taken > 0.99 * room)).all()
+
+
+def test_a_range_on_one_side_has_few_cells_on_the_other():
+    _, window = windows(6)
+    P = window.positive[0]
+    assert P[0] == 32
+    assert 1 < P[1] < 16
+    assert 40 < P[2] < 60
+    assert window.gain[1] > 1.5 * windows(6, relu="window-garbled")[1].gain[1]
+
+
+@pytest.mark.parametrize("bits", [2, 6, 12])
+@pytest.mark.parametrize("knots", [(0,), (-5, 7 << 17)])
+def test_the_range_fits_the_halves_of_a_comparator(bits, knots):
+    held, window = windows(bits, relu="window-garbled", knots=knots)
+    assert not window.positive
+    below, above = window.reach()
+    far = np.maximum(held[1] - min(knots), max(knots) - held[0])
+    assert (far <= np.minimum(below, above)).all()
+    assert (np.array(window.gain) * far > 0.99 * ((1 << 31) - window.width)).all()
+
+
+def test_the_margin_is_added_at_both_ends():
+    for knots, more in (((0.0,), [0.185, 2.0, 1.25]), ((0.0, 0.5), [0.185, 2.0, 1.0])):
+        held = limits(LOW, HIGH.clamp(min=max(knots)), knots, 20, 1.5, per_channel=True) / 2.0**20
+        np.testing.assert_allclose(held[0], LOW.numpy() - more, atol=3e-6)
+        np.testing.assert_allclose(held[1], np.maximum(HIGH.numpy(), max(knots)) + more, atol=3e-6)
+
+
+def test_one_window_for_the_layer_holds_the_ranges_of_all_its_channels():
+    _, one = windows(6, per_channel=False)
+    _, widest = windows(6, low=LOW.min().reshape(1), high=HIGH.max().reshape(1))
+    assert one == widest
 
 
 @pytest.mark.parametrize("dead", [0.0, 1e-30, 1e-4])
 def test_dead_channels_get_a_floor(dead):
-    spread = torch.tensor([4.0, dead], dtype=torch.float64)
-    live, floor = choose_window(spread, 20, 6, "balanced", 1.25, per_channel=True).gain
-    assert floor == pytest.approx(live / FLOOR, rel=0.1)
+    low = torch.tensor([-3.0, 0.0], dtype=torch.float64)
+    high = torch.tensor([1.0, dead], dtype=torch.float64)
+    held, window = windows(6, low=low, high=high)
+    np.testing.assert_allclose(held[1, 1] / 2**20, 3 * FLOOR * 1.25, rtol=0.01)
+    np.testing.assert_allclose(held[0, 1] / 2**20, -3 * FLOOR * 1.25, rtol=0.01)
+    assert window.positive[0][1] == 32
 
 
 def test_a_dead_channel_breaks_nothing():
@@ -126,8 +179,7 @@ def test_large_ranges_lower_the_bits_of_the_values_before_them():
     assert LEAST_BITS <= first[1] < 12
     for converted in (plain, scaled):
         for op in converted.program.activations:
-            limit = min(op.window.limit(c) for c in range(op.shape[0]))
-            assert limit < 1 << 29
+            assert max(map(np.max, op.window.reach())) < 1 << 30
 
 
 def test_the_layer_that_does_not_fit_is_named_with_a_remedy():

@@ -43,6 +43,7 @@ def test_refuses_a_share_of_another_layer(share):
         {"coefs": (0,)},
         {"knots": (1 << 30,)},
         {"window": Window(6, (1, 2))},
+        {"window": Window(6, positive=((3,), (4,)))},
     ],
 )
 def test_refuses(fields):

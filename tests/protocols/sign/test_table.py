@@ -10,7 +10,7 @@ from relus import dealt_cots
 from circa.protocols.ot.softspoken import DEFAULT_K
 from circa.protocols.prg import Prg
 from circa.protocols.sign import table
-from circa.protocols.sign.window import drelu
+from circa.protocols.sign.window import Window, drelu
 from circa.protocols.steps import complete
 from harness import run_pair
 
@@ -35,8 +35,19 @@ def as_bits(n, words):
 def test_patterns(n):
     N = 1 << n
     bits = as_bits(n, table.patterns(n))
-    for a, i in itertools.product(range(N), range(N)):
-        assert bits[a, i] == ((a + i) % N < N // 2)
+    assert bits.shape == (N * N, N)
+    for P, a in itertools.product({0, 1, 3, N // 2, N - 1}, {0, 1, 2, N // 2, N - 1}):
+        for i in range(N):
+            assert bits[N * P + a, i] == ((a + i) % N < P)
+
+
+def test_pattern_rows():
+    window = Window(6, (5, 64), positive=((1, 40), (63, 2)))
+    x_s = np.random.default_rng(0).integers(0, 1 << 32, (3, 2, 7), dtype=np.uint32)
+    for knot in (0, 1):
+        rows = table.pattern_rows(window, x_s, knot).reshape(x_s.shape)
+        for channel, P in enumerate(window.positive[knot]):
+            np.testing.assert_array_equal(rows[:, channel], window.index_s(x_s)[:, channel] + 64 * P)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +63,12 @@ def test_shares_of_the_sign(kind, n, J):
     b = np.stack([(pairs[:, 2] & 1).astype(np.uint8)] + [Prg(b"b" * 16).bits(len(t)) for _ in range(J - 1)])
     sent, received, transcript = deal(ot_setups(kind), n, b, t)
     assert not transcript.left_sent or kind == "softspoken"
-    for j in range(J):
+    for j, P in enumerate([N // 2, 1, N - 1][:J]):
         a_j = (a + j) % N
-        E = table.encrypt(n, a_j, sent.tables[j])
+        E = table.encrypt(n, N * P + a_j, sent.tables[j])
         v = table.decrypt(n, E, received.index, received.masks[j])
         assert v.dtype == np.uint8
-        np.testing.assert_array_equal(v ^ b[j], drelu(a_j, t, n))
+        np.testing.assert_array_equal(v ^ b[j], drelu(a_j, t, n, P))
 
 
 @pytest.mark.parametrize("n", [2, 6, 7])
@@ -74,7 +85,7 @@ def test_other_rows_look_uniform(n):
     count, N = 4096, 1 << n
     t = np.full(count, 1, np.uint8)
     sent, _, _ = deal(ot_setups("ideal"), n, np.zeros((1, count), np.uint8), t)
-    E = as_bits(n, table.encrypt(n, np.full(count, 3 % N, np.uint32), sent.tables[0]))
+    E = as_bits(n, table.encrypt(n, np.full(count, N * N // 2 + 3 % N, np.uint32), sent.tables[0]))
     assert E.shape == (count, N)
     others = np.delete(E, 1, axis=1).astype(np.float64)
     ones = others.sum(axis=0)
@@ -88,13 +99,13 @@ def test_other_rows_look_uniform(n):
 @pytest.mark.parametrize("n", [3, 6])
 def test_opened_row_hides_the_sign(n):
     """Row t with b uniform: half ones, whichever the sign."""
-    count = 1 << 14
+    count, N = 1 << 14, 1 << n
     t = np.zeros(count, np.uint8)
-    for a in (0, 1 << (n - 1)):
+    for row in (N * N // 2, N * N // 2 + N // 2, N * (N - 1), N):
         b = Prg(b"uniform choice b").bits((1, count))
         sent, received, _ = deal(ot_setups("ideal"), n, b, t)
         v = table.decrypt(
-            n, table.encrypt(n, np.full(count, a, np.uint32), sent.tables[0]), t, received.masks[0]
+            n, table.encrypt(n, np.full(count, row, np.uint32), sent.tables[0]), t, received.masks[0]
         )
         assert abs(int(v.sum()) - count / 2) < 6 * np.sqrt(count / 4)
 

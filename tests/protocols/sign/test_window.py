@@ -19,39 +19,64 @@ def sign_of(window, x, x_s):
     t = window.index_c(x_c.reshape(1, 1, -1))
     assert a.max() < 1 << window.bits
     assert t.max() < 1 << window.bits
-    return drelu(a, t, window.bits).reshape(x.shape)
+    return drelu(a, t, window.bits, window.cells()).reshape(x.shape)
 
 
-@pytest.mark.parametrize(("bits", "mode", "gain"), [*itertools.product(BITS, MODES, [1, 2, 3, 1000, 12345])])
-def test_exact_outside_the_fault_interval(bits, mode, gain):
-    window = Window(bits, (gain,), mode)
+def with_cells(bits, gain, mode, share):
+    """Few, half, or nearly all of the cells positive."""
+    P = {"one": 1, "few": 1 + (1 << bits >> 3), "half": 1 << (bits - 1), "all but one": (1 << bits) - 1}[
+        share
+    ]
+    return Window(bits, (gain,), mode, ((P,),))
+
+
+SHARES = ["one", "few", "half", "all but one"]
+
+
+@pytest.mark.parametrize(
+    ("bits", "mode", "gain", "share"), [*itertools.product(BITS, MODES, [1, 2, 3, 1000, 12345], SHARES)]
+)
+def test_exact_outside_the_fault_interval(bits, mode, gain, share):
+    window = with_cells(bits, gain, mode, share)
     rng = np.random.default_rng(bits)
-    limit = window.limit()
+    (below,), (above,) = window.reach()
     near = -(window.delta // gain) + np.arange(-3, 4)
     far = (window.width - window.delta) // gain + np.arange(-3, 4)
-    x = np.concatenate([rng.integers(-limit, limit + 1, 2000), [-limit, limit], near, far])
-    x = np.repeat(x[np.abs(x) <= limit], 32)
+    x = np.concatenate([rng.integers(-below, above + 1, 2000), [-below, above], near, far])
+    x = np.repeat(x[(x >= -below) & (x <= above)], 32)
     x_s = rng.integers(0, 1 << 32, x.size, dtype=np.uint32)
     x_s[: CORNERS.size] = CORNERS
     x_s[-CORNERS.size :] = CORNERS
     found = sign_of(window, x, x_s)
     s = gain * x + window.delta
     outside = (s < 0) | (s >= window.width)
-    assert outside.sum() > 1000
+    assert (outside | (bits < 4)).sum() > 1000
     np.testing.assert_array_equal(found[outside], x[outside] >= 0)
 
 
-@pytest.mark.parametrize(("bits", "mode"), [*itertools.product([6, 8], MODES)])
-def test_limit_is_tight(bits, mode):
-    """One more than the limit can leave the window: at some gain and share the sign is lost."""
-    lost = 0
-    for gain in (1, 3):
-        window = Window(bits, (gain,), mode)
-        step = window.width // gain + 1  # a whole interval further: delta and the carry differ by mode
-        x = np.repeat([window.limit() + step, -window.limit() - step], 5000)
-        x_s = np.random.default_rng(1).integers(0, 1 << 32, x.size, dtype=np.uint32)
-        lost += int((sign_of(window, x, x_s) != (x >= 0)).sum())
-    assert lost > 0
+@pytest.mark.parametrize(("bits", "mode", "share"), [*itertools.product([4, 6, 8], MODES, SHARES)])
+def test_the_reach_is_tight(bits, mode, share):
+    """Half an interval further the sign is lost, and the next value already leaves the window."""
+    gain = 3
+    window = with_cells(bits, gain, mode, share)
+    (below,), (above,) = window.reach()
+    P = window.positive[0][0]
+    assert gain * above + window.delta < P * window.width <= gain * (above + 1) + window.delta
+    low = -((1 << bits) - P - 1) * window.width
+    assert gain * -below + window.delta >= low > gain * (-below - 1) + window.delta
+    step = window.width // (2 * gain)
+    for x in (above + step, -below - step):
+        x_s = np.random.default_rng(1).integers(0, 1 << 32, 500, dtype=np.uint32)
+        assert (sign_of(window, np.full(500, x), x_s) != (x >= 0)).any()
+
+
+def test_half_of_the_cells_is_bit_n_minus_1():
+    a, t = np.arange(64, dtype=np.uint32)[:, None], np.arange(64, dtype=np.uint32)
+    np.testing.assert_array_equal(drelu(a, t, 6, 32), (a + t) >> 5 & 1 ^ 1)
+    assert Window(6).cells().tolist() == [[32]]
+    assert (
+        Window(6, (3, 4)).reach()[0].tolist() == Window(6, (3, 4), positive=((32, 32),)).reach()[0].tolist()
+    )
 
 
 @pytest.mark.parametrize(("bits", "mode", "odd"), [*itertools.product([2, 5, 8], MODES, [1, 3, 11])])
@@ -61,7 +86,7 @@ def test_law_by_enumeration(bits, mode, odd):
     gain = odd << (32 - bits - 4)
     window = Window(bits, (gain,), mode)
     x = np.arange(-40, 41)
-    x = x[np.abs(x) <= window.limit()]
+    x = x[np.abs(x) <= min(window.reach())]
     x_s = np.arange(steps, dtype=np.uint32) + np.uint32(0x9E3779B0)
     positive = sign_of(window, np.repeat(x, steps), np.tile(x_s, x.size)).reshape(x.size, steps)
     np.testing.assert_array_equal(positive.mean(axis=1), positive_probability(x, gain, bits, mode))
@@ -76,7 +101,7 @@ def test_fault_rate_follows_the_law(bits, mode, gain):
     trials = 4000
     edge = window.width // gain
     x = np.unique(np.linspace(-1.2 * edge, 1.2 * edge, 41).astype(np.int64))
-    x = x[np.abs(x) <= window.limit()]
+    x = x[np.abs(x) <= min(window.reach())]
     x_s = np.random.default_rng(bits).integers(0, 1 << 32, (x.size, trials), dtype=np.uint32)
     found = sign_of(window, np.repeat(x, trials).reshape(x.size, trials), x_s)
     faults = (found != (x >= 0)[:, None]).mean(axis=1)
@@ -119,18 +144,35 @@ def test_powers_of_two_are_the_windows_of_the_design(bits, mode):
 def test_gain_per_channel():
     rng = np.random.default_rng(4)
     x = rng.integers(0, 1 << 32, (2, 3, 5), dtype=np.uint32)
-    window = Window(5, (1, 6, 77), "negpass")
+    window = Window(5, (1, 6, 77), "negpass", ((4, 16, 30), (5, 17, 31)))
     for channel, gain in enumerate(window.gain):
-        alone = Window(5, (gain,), "negpass")
+        alone = Window(5, (gain,), "negpass", tuple((row[channel],) for row in window.positive))
         part = x[:, channel : channel + 1]
         np.testing.assert_array_equal(window.index_s(x)[:, channel : channel + 1], alone.index_s(part))
         np.testing.assert_array_equal(window.index_c(x)[:, channel : channel + 1], alone.index_c(part))
-        assert window.limit(channel) == alone.limit()
+        for knot in (0, 1):
+            assert window.cells(knot)[channel] == alone.cells(knot)
+            for mine, its in zip(window.reach(knot), alone.reach(knot), strict=True):
+                assert mine[channel] == its
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(1,), (17,), (6, ()), (6, (0,)), (6, (-3,)), (6, (1 << 31,)), (6, (1, 0)), (6, (1,), "Balanced")],
+    [
+        (1,),
+        (17,),
+        (6, ()),
+        (6, (0,)),
+        (6, (-3,)),
+        (6, (1 << 31,)),
+        (6, (1, 0)),
+        (6, (1,), "Balanced"),
+        (6, (1, 2), "balanced", ((3,),)),
+        (6, (1,), "balanced", ((3,), ())),
+        (6, (1,), "balanced", ((0,),)),
+        (6, (1, 2), "balanced", ((1, 64),)),
+        (6, (1,), "balanced", ((-1,),)),
+    ],
 )
 def test_refuses(arguments):
     with pytest.raises(ParameterError):
