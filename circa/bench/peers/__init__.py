@@ -9,6 +9,7 @@ crypten_relu.py          runs in CrypTen's environment, imports nothing of ours:
 crypten_layers.py        the network's layers there
 spu_relu.py              runs in SPU's
 spu_layers.py
+pair.py                  what both scripts share: their processes, and the bytes between them
 requirements-*.txt       pinned
 """
 

@@ -20,35 +20,18 @@ import importlib
 import json
 import multiprocessing
 import os
-import queue
 import resource
-import socket
 import sys
 import time
-from contextlib import closing
 from multiprocessing.queues import Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import pair
+else:
+    import pair  # a script finds its own folder's modules
 
 PROVIDERS = ("TFP", "TTP")
-FRACTION_BITS = 16
-TIMEOUT = 560
-
-
-def loopback_bytes() -> int:
-    """Bytes that the loopback interface has carried, headers included; every one is counted once."""
-    with open("/proc/net/dev") as lines:
-        for line in lines:
-            name, _, counters = line.partition(":")
-            if name.strip() == "lo":
-                return int(counters.split()[8])
-    return 0
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def load(rank: int, port: int, provider: str) -> Any:
@@ -89,7 +72,7 @@ def party(rank: int, port: int, options: argparse.Namespace, results: "Queue[Any
     ch = crypten.communicator.get()
     provider = crypten.mpc.get_default_provider()
     z = torch.from_numpy(np.load(options.inputs))
-    x = crypten.cryptensor(z.float() / (1 << FRACTION_BITS), src=0)
+    x = crypten.cryptensor(z.float() / (1 << pair.FRACTION_BITS), src=0)
     work = x.relu
     if options.network:
         layers = importlib.import_module("crypten_layers").load(crypten, options.network)
@@ -111,7 +94,7 @@ def party(rank: int, port: int, options: argparse.Namespace, results: "Queue[Any
         time.sleep(0.05)
     total = ch.all_reduce(y.share.clone())
     if rank == 0:
-        np.save(options.output, total.double().numpy() / (1 << FRACTION_BITS))
+        np.save(options.output, total.double().numpy() / (1 << pair.FRACTION_BITS))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     results.put((rank, {"offline": offline[1:], "online": online[1:], "peak_bytes": peak}))
     ch.barrier()
@@ -123,7 +106,7 @@ def clock(ch: Any, work: Any) -> tuple[Any, dict[str, Any]]:
     """Run `work` between barriers: wall and processor seconds, bytes and rounds."""
     ch.barrier()
     ch.reset_communication_stats()
-    line, cpu, start = loopback_bytes(), time.process_time(), time.perf_counter()
+    line, cpu, start = pair.loopback_bytes(), time.process_time(), time.perf_counter()
     result = work()
     stats = ch.get_communication_stats()
     cpu = time.process_time() - cpu
@@ -131,62 +114,27 @@ def clock(ch: Any, work: Any) -> tuple[Any, dict[str, Any]]:
     spent = {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": cpu,
-        "line_bytes": loopback_bytes() - line,
+        "line_bytes": pair.loopback_bytes() - line,
         "rounds": stats["rounds"],
     }
     return result, spent
 
 
-def collect(results: "Queue[Any]", processes: list[Any]) -> dict[int, Any]:
-    """Both parties' results; an error as soon as one has died."""
-    parties: dict[int, Any] = {}
-    deadline = time.monotonic() + TIMEOUT
-    while len(parties) < 2:
-        try:
-            rank, found = results.get(timeout=1)
-            parties[rank] = found
-        except queue.Empty:
-            if any(process.exitcode for process in processes):
-                raise RuntimeError("a party died: it said why above") from None
-            if time.monotonic() > deadline:
-                raise
-    return parties
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", required=True)
-    parser.add_argument("--output", required=True)
+    parser = pair.arguments(__doc__)
     parser.add_argument("--provider", choices=PROVIDERS, default="TFP")
-    parser.add_argument("--network")
-    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    port = free_port()
+    port = pair.free_port()
     context = multiprocessing.get_context("spawn")
     results: Queue[Any] = context.Queue()
     processes = [context.Process(target=party, args=(rank, port, options, results)) for rank in (0, 1)]
     if options.provider == "TTP":
         processes.append(context.Process(target=deal, args=(port,)))
-    for process in processes:
-        process.start()
-    try:
-        parties = collect(results, processes)
-        for process in processes:
-            process.join(20)
-    finally:
-        for process in processes:
-            process.kill()
+    with pair.running(processes):
+        parties = pair.collect(results, processes)
     from importlib.metadata import version
 
-    print(
-        json.dumps(
-            {
-                "version": version("crypten"),
-                "torch": version("torch"),
-                "parties": [parties[0], parties[1]],
-            }
-        )
-    )
+    print(json.dumps({"version": version("crypten"), "torch": version("torch"), "parties": parties}))
 
 
 if __name__ == "__main__":

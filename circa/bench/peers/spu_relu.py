@@ -18,39 +18,22 @@ import importlib
 import json
 import multiprocessing
 import os
-import queue
 import re
 import resource
-import socket
 import sys
 import tempfile
 import time
-from contextlib import closing
 from importlib.metadata import version
 from multiprocessing.queues import Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import pair
+else:
+    import pair  # a script finds its own folder's modules
 
 PROTOCOLS = ("SEMI2K", "CHEETAH")
 FIELDS = {"FM64": 18, "FM32": 8}  # and their fractional bits
-FRACTION_BITS = 16
-TIMEOUT = 560
-
-
-def loopback_bytes() -> int:
-    """Bytes that the loopback interface has carried, headers included; every one is counted once."""
-    with open("/proc/net/dev") as lines:
-        for line in lines:
-            name, _, counters = line.partition(":")
-            if name.strip() == "lo":
-                return int(counters.split()[8])
-    return 0
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def config(options: argparse.Namespace, profile: bool = False) -> Any:
@@ -78,7 +61,7 @@ def party(
     desc = libspu.link.Desc()
     for i, port in enumerate(ports):
         desc.add_party(f"p{i}", f"127.0.0.1:{port}")
-    desc.recv_timeout_ms = desc.http_timeout_ms = 1000 * TIMEOUT
+    desc.recv_timeout_ms = desc.http_timeout_ms = 1000 * pair.TIMEOUT
     link = libspu.link.create_brpc(desc, rank)
     runtime = spu.Runtime(link, config(options))
     for name, share in secrets.items():
@@ -86,13 +69,13 @@ def party(
     spent = []
     for _ in range(1 + options.repeats):
         together.wait()
-        line, cpu, start = loopback_bytes(), time.process_time(), time.perf_counter()
+        line, cpu, start = pair.loopback_bytes(), time.process_time(), time.perf_counter()
         runtime.run(program)
         cpu = time.process_time() - cpu
         link.barrier()
         seconds = time.perf_counter() - start
         together.wait()
-        spent.append({"seconds": seconds, "cpu_seconds": cpu, "line_bytes": loopback_bytes() - line})
+        spent.append({"seconds": seconds, "cpu_seconds": cpu, "line_bytes": pair.loopback_bytes() - line})
     y = runtime.get_var("y")
     logged = spu.Runtime(link, config(options, profile=True))  # its log counts the rounds
     for name, share in secrets.items():
@@ -115,30 +98,10 @@ def rounds(log: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def collect(results: "Queue[Any]", processes: list[Any]) -> dict[int, Any]:
-    """Both parties' results; an error as soon as one has died."""
-    parties: dict[int, Any] = {}
-    deadline = time.monotonic() + TIMEOUT
-    while len(parties) < 2:
-        try:
-            rank, found = results.get(timeout=1)
-            parties[rank] = found
-        except queue.Empty:
-            if any(process.exitcode for process in processes):
-                raise RuntimeError("a party died: it said why above") from None
-            if time.monotonic() > deadline:
-                raise
-    return parties
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", required=True)
-    parser.add_argument("--output", required=True)
+    parser = pair.arguments(__doc__)
     parser.add_argument("--protocol", choices=PROTOCOLS, default="SEMI2K")
     parser.add_argument("--field", choices=tuple(FIELDS), default="FM64")
-    parser.add_argument("--network")
-    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -148,7 +111,7 @@ def main() -> None:
     import spu.utils.frontend as frontend
     from spu import libspu
 
-    x = (np.load(options.inputs) / (1 << FRACTION_BITS)).astype(np.float32)
+    x = (np.load(options.inputs) / (1 << pair.FRACTION_BITS)).astype(np.float32)
 
     def relu(v: Any) -> Any:
         return jnp.maximum(v, 0)
@@ -165,10 +128,10 @@ def main() -> None:
     io = spu.Io(2, config(options))
     shared = {name: io.make_shares(value, secret) for name, value in values.items()}
     shares = [{name: parts[i] for name, parts in shared.items()} for i in (0, 1)]
-    ports = [free_port(), free_port()]
+    ports = [pair.free_port(), pair.free_port()]
     context = multiprocessing.get_context("spawn")
     results: Queue[Any] = context.Queue()
-    together = context.Barrier(2, timeout=TIMEOUT)
+    together = context.Barrier(2, timeout=pair.TIMEOUT)
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
         processes = [
@@ -177,22 +140,17 @@ def main() -> None:
             )
             for i in (0, 1)
         ]
-        for process in processes:
-            process.start()
-        try:
-            parties = collect(results, processes)
-            for process in processes:
-                process.join(20)
-        except Exception:
-            for i, process in enumerate(processes):
-                with open(f"{log}.{i}") as lines:
-                    sys.stderr.write(f"party {i}, exit status {process.exitcode}: {lines.read()[-1000:]}\n")
-            raise
-        finally:
-            for process in processes:
-                process.kill()
+        with pair.running(processes):
+            try:
+                parties = pair.collect(results, processes)
+            except Exception:
+                for i, process in enumerate(processes):
+                    with open(f"{log}.{i}") as lines:
+                        said = lines.read()[-1000:]
+                    sys.stderr.write(f"party {i}, exit status {process.exitcode}: {said}\n")
+                raise
         turns = rounds(f"{log}.0")
-    np.save(options.output, np.asarray(io.reconstruct([parties[i].pop("y") for i in (0, 1)]), np.float64))
+    np.save(options.output, np.asarray(io.reconstruct([found.pop("y") for found in parties]), np.float64))
     for spent in parties[0]["online"]:
         spent["rounds"] = turns
     print(
@@ -201,7 +159,7 @@ def main() -> None:
                 "version": version("spu"),
                 "jax": version("jax"),
                 "fraction_bits": FIELDS[options.field],
-                "parties": [parties[0], parties[1]],
+                "parties": parties,
             }
         )
     )
