@@ -172,10 +172,12 @@ def bound(node: Node, op: program.Operation, x: Tensor, scales: Scales) -> Tenso
         fault = torch.zeros((), dtype=torch.float64)
         outside = torch.zeros((), dtype=torch.float64)
         if (window := op.window) is not None:
-            gain = torch.tensor(window.gain, dtype=torch.float64).reshape(-1, *(1,) * (x.ndim - 2))
-            fault = window.width / gain * before
-            far = torch.stack([(x - t * before).abs() for t in op.knots]).amax(0)
-            # Beyond its window a value's sign is wrong: the margin's business, not this layer's.
-            outside = torch.where(far / before * gain >= (1 << 31) - window.width, torch.inf, 0.0)
+            channels = (-1, *(1,) * (x.ndim - 2))
+            fault = window.width / torch.tensor(window.gain, dtype=torch.float64).reshape(channels) * before
+            for j, knot in enumerate(op.knots):
+                # Beyond its window a value's sign is wrong: the margin's business, not this layer's.
+                below, above = (torch.from_numpy(far).reshape(channels) for far in window.reach(j))
+                off = x / before - knot
+                outside = torch.where((off < -below) | (off > above), torch.inf, outside)
         return len(op.knots) * (2 * unit + before / 2 + fault) + outside
     return torch.zeros((), dtype=torch.float64)

@@ -206,6 +206,22 @@ def test_values_outside_their_window_are_not_the_layer_s_fault(everything):
     convert(everything, IMAGES, margin=1.0, bits=4)
 
 
+def test_the_bound_ends_where_the_window_does(everything, monkeypatch):
+    seen, bound = [], verify.bound
+    monkeypatch.setattr(verify, "bound", lambda *given: seen.append(given) or bound(*given))
+    convert(everything, IMAGES)
+    relus = [(node, op, x, scales) for node, op, x, scales in seen if getattr(op, "knots", ()) == (0,)]
+    assert relus
+    for node, op, x, scales in relus:
+        below, above = (torch.from_numpy(far).double() for far in op.window.reach())
+        assert (below != above).any()
+        unit = torch.ones(1, op.shape[0], *[1] * (x.ndim - 2)) * 2.0 ** -scales.frac_bits[node.inputs[0]]
+        for edge, out in ((above, 1), (-below, -1)):
+            inside = edge.reshape(-1, *[1] * (x.ndim - 2))
+            assert bound(node, op, inside * unit, scales).isfinite().all()
+            assert bound(node, op, (inside + out) * unit, scales).isinf().all()
+
+
 def test_the_network_check_names_the_first_layer_that_differs():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
     exported = capture(inference_copy(model), IMAGES)
