@@ -40,6 +40,14 @@ def convert(
     mode: Annotated[str, typer.Option(help="Fault mode: balanced, poszero or negpass.")] = "balanced",
     relu: Annotated[str, typer.Option(help="ReLU protocol.")] = "table",
     margin: Annotated[float, typer.Option(min=1.0, help="Head room over the calibrated ranges.")] = 1.25,
+    weight_bits: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            max=14,
+            help="Bits of the weights after the point; each costs a quarter byte a ReLU online.",
+        ),
+    ] = 10,
     count: Annotated[int, typer.Option(min=1, help="Calibration inputs to use.")] = 256,
     mean: Annotated[
         str, typer.Option(help="Per-channel mean for uint8 images, comma-separated, after /255.")
@@ -62,7 +70,9 @@ def convert(
         network = load_model(model, weights)
         x = torch.from_numpy(load_inputs(calibration, mean, std)[:count]).float()
         with track(f"converting {model}", as_json):
-            converted = convert_model(network, x, relu=relu, bits=bits, mode=mode, margin=margin)
+            converted = convert_model(
+                network, x, relu=relu, bits=bits, mode=mode, margin=margin, weight_bits=weight_bits
+            )
         converted.save(output)
         with torch.no_grad():
             agreement = (converted(x).argmax(1) == network.eval()(x).argmax(1)).double().mean().item()

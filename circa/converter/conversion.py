@@ -39,7 +39,7 @@ def convert(
     margin: float = 1.25,
     input_bits: int = 12,
     activation_bits: int = 12,
-    weight_bits: int = 8,
+    weight_bits: int = 10,
     truncate_bits: int = 12,
     masks: Mapping[str, Tensor] | None = None,
     others: str = "identity",

@@ -109,9 +109,9 @@ def test_one_round_trip_for_every_activation_layer(server: circa.Server) -> None
         activations = session.program.activations
     elements = 2 * sum(op.elements for op in activations)
     assert online.rounds == len(activations) + 1
-    # n = 6, f = 8: 18.25 bytes a ReLU; the rest is the command, the input and the output
-    assert [op.shift for op in activations] == [8, 8]
-    assert online.bytes_sent + online.bytes_received == 18.25 * elements + 8 + 2 * 4 * (2 * 6 * 6 + 5)
+    # n = 6, f = 10: 18.75 bytes a ReLU; the rest is the command, the input and the output
+    assert [op.shift for op in activations] == [10, 10]
+    assert online.bytes_sent + online.bytes_received == 18.75 * elements + 8 + 2 * 4 * (2 * 6 * 6 + 5)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="session")
 def calibration() -> Tensor:
-    return images(64, 1)
+    return images(400, 1)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_counted_faults_follow_the_law_in_every_layer(converted, test_images, mo
 
 @pytest.mark.parametrize("mode", ["poszero", "negpass"])
 def test_the_published_test_follows_its_law_too(converted, test_images, mode):
-    model = with_truncation(converted, 19, mode)
+    model = with_truncation(converted, 21, mode)
     layers, shares = seen(model, test_images)
     for op, z in layers:
         law, count = predicted(model.program, op, z), measured(model.program, op, z, shares[op.name])

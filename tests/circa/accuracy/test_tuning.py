@@ -21,7 +21,7 @@ from circa.errors import ParameterError
 from circa.masks import Mask
 from circa.simulate import exact_activation, run, simulate
 
-BITS = (2, 4, 8)
+BITS = (2, 5, 8)
 BUDGET = 1.0
 
 

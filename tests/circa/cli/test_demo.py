@@ -118,10 +118,14 @@ def test_convert_estimate_and_summary(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (16, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "x.npz", x=images)
     file = tmp_path / "digits.circa"
-    made = json.loads(run("convert", "DigitsCNN", tmp_path / "x.npz", "-o", file, "--json"))
+    made = json.loads(
+        run("convert", "DigitsCNN", tmp_path / "x.npz", "-o", file, "--weight-bits", 9, "--json")
+    )
     assert made["relus"] == 3072
     estimated = json.loads(run("estimate", file, "--images", 2, "--network", "wan", "--json"))
     assert estimated["online"]["rounds"] == 3
     assert estimated["online"]["seconds"] > 3 * NETWORKS["wan"].round_trip
-    assert "3,072 sign tests" in run("summary", file)
+    shown = run("summary", file)
+    assert "3,072 sign tests" in shown
+    assert "w 2^-9" in shown
     assert "kB" in run("estimate", file, "--bandwidth", 10, "--latency", 100)

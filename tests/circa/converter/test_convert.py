@@ -106,8 +106,8 @@ def test_operands_of_a_concat_are_aligned():
     ops = convert(model, IMAGES).program.operations
     (concat,) = (op for op in ops if isinstance(op, Concat))
     (scale,) = (op for op in ops if isinstance(op, Scale))
-    assert scale.factor == 256
-    assert {ops[i].frac_bits for i in concat.inputs} == {20}
+    assert scale.factor == 1024
+    assert {ops[i].frac_bits for i in concat.inputs} == {22}
 
 
 def test_save_and_load(converted, tmp_path):
@@ -191,12 +191,12 @@ def test_the_self_check_finds_a_bias_that_is_off():
 
 
 def test_the_self_check_finds_a_knot_that_is_off():
-    assert checked(lambda model: changed(model, "1", knots=(1 << 18,))).startswith("1: ")
+    assert checked(lambda model: changed(model, "1", knots=(1 << 20,))).startswith("1: ")
 
 
 def test_the_self_check_names_the_first_layer_that_is_off():
     def tamper(model):
-        return changed(changed(model, "4", knots=(1 << 18,)), "1", coefs=(-1,))
+        return changed(changed(model, "4", knots=(1 << 20,)), "1", coefs=(-1,))
 
     assert checked(tamper).startswith("1: ")
 

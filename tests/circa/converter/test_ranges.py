@@ -160,14 +160,14 @@ def test_a_convolution_behind_a_relu_shifts_by_the_weight_bits():
     model = nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)
     )
-    assert [op.shift for op in convert(model, IMAGES).program.activations] == [8, 8]
+    assert [op.shift for op in convert(model, IMAGES, weight_bits=9).program.activations] == [9, 9]
 
 
 def test_a_residual_sum_aligns_the_finer_operand():
     model = Function(lambda x, m: F.relu(m.b(F.relu(m.a(x))) - F.relu(m.a(x))),
                      a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 1))  # fmt: skip
     add = next(op for op in convert(model, IMAGES).program.operations if isinstance(op, Add))
-    assert add.factors == (1, -256)
+    assert add.factors == (1, -1024)
 
 
 def test_large_ranges_lower_the_bits_of_the_values_before_them():

@@ -1,14 +1,15 @@
-"""Issue 4, "Shown by": a trained ResNet-20 on the 500 real images, by simulation."""
+"""Issue 4, "Shown by": trained networks on 500 real images, by simulation."""
 
 from pathlib import Path
 
 import pytest
-from realdata import checkpoint, cifar
+from realdata import checkpoint, cifar, mnist
+from torch import nn
 
 import circa
 from circa.accuracy import fault_rates, sweep
 from circa.accuracy.sweep import plain_classes
-from circa.models import CifarResNet, resnet20
+from circa.models import CifarResNet, MiniONN, MnistB, resnet20
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,30 @@ def test_predicted_fault_rates_are_those_of_a_run(shared, converted):
     assert sum(layer.tests for layer in layers) == 32 * 188_416
     for layer in layers:
         assert layer.measured_rate == pytest.approx(layer.predicted_rate, rel=0.1)
+
+
+@pytest.mark.slow
+def test_minionn_with_relu6_at_six_bits(shared):
+    model = MiniONN(activation=nn.ReLU6)
+    model.load_state_dict(checkpoint(shared, "cifar10_minionn_relu6"))
+    x, y = cifar(shared, "test", 500, normalised=False)
+    within_point_six(model.eval(), cifar(shared, "train", 256, normalised=False)[0], x, y)
+
+
+@pytest.mark.slow
+def test_mnist_b_at_six_bits(shared):
+    model = MnistB()
+    model.load_state_dict(checkpoint(shared, "mnist_cnn_b"))
+    x, y = mnist(shared, 756)
+    within_point_six(model.eval(), x[:256], x[256:], y[256:])
+
+
+def within_point_six(model, calibration, x, y):
+    """The mean of four runs, of plaintext."""
+    converted = circa.convert(model, calibration)
+    plain = plain_classes(model, x)
+    found = sweep(converted, x, y.numpy(), bits=(6,), modes=("balanced",), plaintext=plain, runs=4)
+    (six,) = (point.score for point in found.points)
+    assert found.exact >= found.plaintext - 0.4
+    assert six.accuracy >= found.plaintext - 0.6
+    assert six.agreement >= 97
