@@ -50,14 +50,14 @@ def network(stem: str) -> Program:
 
 
 def masked(program: Program, count: int, others: str, seed: int) -> Program:
-    """`count` random elements of all activations keep their sign test."""
-    sizes = [op.elements for op in program.activations]
+    """`count` random elements of all activations that have sign tests keep them."""
+    sizes = [op.elements for op in program.activations if op.sign_tests]
     kept = np.zeros(sum(sizes), np.bool_)
     kept[np.random.default_rng(seed).permutation(kept.size)[:count]] = True
     parts = iter(np.split(kept, np.cumsum(sizes)[:-1]))
     operations = tuple(
         dataclasses.replace(op, mask=Mask.of(next(parts).reshape(op.shape), others))
-        if isinstance(op, Activate)
+        if isinstance(op, Activate) and op.sign_tests
         else op
         for op in program.operations
     )

@@ -76,12 +76,13 @@ HIGH = torch.tensor([0.37, 0.5, 2.5], dtype=torch.float64)
 
 
 def windows(bits, mode="balanced", relu="table", per_channel=True, knots=(0,), low=LOW, high=HIGH):
-    held = limits(low, high, knots, 20, 1.25, per_channel)
+    real = [knot / 2**20 for knot in knots]
+    held = limits(low.clamp(max=min(real)), high.clamp(min=max(real)), real, 20, 1.25, per_channel)
     return held, fill(held, knots, bits, mode, relu)
 
 
 @pytest.mark.parametrize(("bits", "mode"), [*itertools.product(range(2, 9), MODES)])
-@pytest.mark.parametrize("knots", [(0,), (-5, 0, 7 << 17)])
+@pytest.mark.parametrize("knots", [(0,), (-(1 << 21), 0, 7 << 17)])
 def test_the_range_fills_the_cells_of_a_table(bits, mode, knots):
     """It fits at every knot, and takes N - 2 cells but for the gain's rounding."""
     held, window = windows(bits, mode, knots=knots)
@@ -105,7 +106,7 @@ def test_a_range_on_one_side_has_few_cells_on_the_other():
 
 
 @pytest.mark.parametrize("bits", [2, 6, 12])
-@pytest.mark.parametrize("knots", [(0,), (-5, 7 << 17)])
+@pytest.mark.parametrize("knots", [(0,), (-(1 << 21), 7 << 17), (1 << 21, 1 << 22)])
 def test_the_range_fits_the_halves_of_a_comparator(bits, knots):
     held, window = windows(bits, relu="window-garbled", knots=knots)
     assert not window.positive
