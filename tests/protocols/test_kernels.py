@@ -330,6 +330,7 @@ class TestChoice:
         finally:
             kernels.native.cache_clear()
 
+    @native_only
     @pytest.mark.parametrize("interface", ["0" * 64, None])
     def test_kernels_of_another_version_are_not_used(self, interface, monkeypatch, caplog):
         monkeypatch.delenv("CIRCA_NATIVE", raising=False)
