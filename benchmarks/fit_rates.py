@@ -6,7 +6,8 @@ Runs the networks with the table protocol, for both values of k that the lines t
 every ReLU protocol, and solves for seconds a unit, least squares with no rate below zero, each party by
 itself, then scaled so that a group's sum is what was measured. What is fitted is the processor time of the
 parties' threads (`per_layer` of `circa bench network`), so other work on the machine disturbs little. Prints
-the rates, and how far sums were off.
+the rates, and how far sums were off. The `message` that it prints includes waking up from waiting, which
+circa/rates.py counts apart.
 """
 
 import argparse

@@ -32,7 +32,7 @@ from .grouping import added_rounds, groups
 from .handshake import CLIENT_BYTES, LENGTH_BYTES
 from .network import NETWORKS, Network
 from .program import Activate, Input, Linear, Program
-from .rates import work
+from .rates import waking, work
 from .report import Phase
 from .stock import batches, stored
 
@@ -70,7 +70,8 @@ def _seconds(rows: "Sequence[EstimateRow]", network: Network) -> float:
         network.seconds(sum(row.bytes_received for row in rows)),
     )
     overlap = all(row.phase == "offline" for row in rows)
-    latency = network.seconds(0, 0, sum(row.rounds for row in rows))
+    rounds = sum(row.rounds for row in rows)
+    latency = network.seconds(0, 0, rounds) + rounds * waking(network.round_trip)
     return (max(parts) if overlap else sum(parts)) + latency
 
 

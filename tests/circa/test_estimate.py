@@ -92,6 +92,7 @@ def row(kind: str, phase: str, sent: int, received: int, rounds: int, **units: f
 @pytest.mark.parametrize("kind", ["setup", "linear", "activate"])
 def test_offline_the_slowest_of_parties_and_directions_counts(kind: str, monkeypatch) -> None:
     monkeypatch.setattr(rates, "RATES", {"request": (1.0, 3.0)})
+    monkeypatch.setattr(rates, "LONGEST_WAKING", 0.0)
     of = partial(row, kind, "offline")
     assert of(2_000_000, 1_000_000, 1, request=0.5).seconds(LINE) == pytest.approx(2.0 + 0.5)  # upwards
     assert of(0, 4_000_000, 0, request=0.5).seconds(LINE) == pytest.approx(4.0)  # downwards
@@ -100,6 +101,7 @@ def test_offline_the_slowest_of_parties_and_directions_counts(kind: str, monkeyp
 
 def test_offline_layers_overlap_and_kinds_do_not(monkeypatch) -> None:
     monkeypatch.setattr(rates, "RATES", {"request": (1.0, 3.0), "setup": (0.25, 0.25)})
+    monkeypatch.setattr(rates, "LONGEST_WAKING", 0.0)
     rows = (
         row("setup", "offline", 0, 0, 2, setup=1),
         row("linear", "offline", 9_000_000, 0, 1, request=1),
@@ -113,8 +115,17 @@ def test_offline_layers_overlap_and_kinds_do_not(monkeypatch) -> None:
 
 def test_online_the_parties_take_turns(monkeypatch) -> None:
     monkeypatch.setattr(rates, "RATES", {"message": (1.0, 3.0)})
+    monkeypatch.setattr(rates, "LONGEST_WAKING", 0.125)
     rows = (row("activate", "online", 1_000_000, 2_000_000, 1, message=1), row("output", "online", 0, 0, 1))
-    assert Estimate(1, rows, 0, 0, 0).total("online", LINE)["seconds"] == pytest.approx(4.0 + 3.0 + 1.0)
+    assert Estimate(1, rows, 0, 0, 0).total("online", LINE)["seconds"] == pytest.approx(
+        4.0 + 3.0 + 2 * (0.5 + 0.125)
+    )
+
+
+def test_nobody_sleeps_where_the_answer_comes_at_once() -> None:
+    assert rates.waking(0.0) == 0
+    assert rates.waking(NETWORKS["loopback"].round_trip) < rates.waking(NETWORKS["lan"].round_trip)
+    assert rates.waking(NETWORKS["lan"].round_trip) == rates.waking(NETWORKS["wan"].round_trip)
 
 
 @pytest.mark.parametrize("relu", ["table", "delphi"])
