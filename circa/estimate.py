@@ -218,11 +218,14 @@ def _online(program: Program, images: int, ot_k: int) -> Iterator[EstimateRow]:
     share = {"multiply_add": adds / (len(layers) + 1)}  # the server works between the rounds
     x, y = (residue_bytes(images * op.elements, program.modulus) for op in (program.input, program.output))
     yield EstimateRow(program.input.name, "input", "online", x, 0, 0, {})
+    led = {op.name for op, rescale in program.turns if rescale is not None}
     for op, layer in layers:
         online = layer.online
         tests = images * op.sign_tests
         units: dict[str, float] = {**share, "message": 1, "sign_test": tests, "online_gate": layer.and_gates}
-        yield EstimateRow(op.name, "activate", "online", online.up, online.down, online.rounds, units)
+        # Where a rescale goes with the sign tests, its message is the one that is waited for.
+        rounds = max(0, online.rounds - (op.name in led))
+        yield EstimateRow(op.name, "activate", "online", online.up, online.down, rounds, units)
     yield EstimateRow(program.output.name, "output", "online", 0, y, 1, {**share, "message": 1})
 
 

@@ -24,7 +24,7 @@ from .program import Program
 
 __all__ = ["CLIENT_BYTES", "LENGTH_BYTES", "PROTOCOL_VERSION", "client_handshake", "server_handshake"]
 
-PROTOCOL_VERSION = 2  # changes with every change of the wire format
+PROTOCOL_VERSION = 3  # changes with every change of the wire format
 MAX_DESCRIPTION = 1 << 24  # bytes of JSON
 _MAGIC = b"CIRCA\r\n\x00"
 _HELLO = struct.Struct("<8sI")

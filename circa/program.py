@@ -209,6 +209,19 @@ class Program:
     def activations(self) -> tuple[Activate, ...]:
         return tuple(op for op in self.operations if isinstance(op, Activate))
 
+    @property
+    def turns(self) -> tuple[tuple[Activate, Activate | None], ...]:
+        """The activations by the round trips that they take online: sign tests, and the rescale of the same
+        operand, if it comes next, that goes with them (the two halves of LeakyReLU).
+        """
+        found: list[tuple[Activate, Activate | None]] = []
+        for op in self.activations:
+            if found and found[-1][1] is None and _goes_with(op, found[-1][0]):
+                found[-1] = found[-1][0], op
+            else:
+                found.append((op, None))
+        return tuple(found)
+
     def protocol(self, op: Activate) -> str:
         """The name of the protocol that runs an activation: one without knots has no sign test to run."""
         if op.square:
@@ -219,3 +232,8 @@ class Program:
     def relus(self) -> int:
         """Sign tests for one image."""
         return sum(op.sign_tests for op in self.activations)
+
+
+def _goes_with(rescale: Activate, before: Activate) -> bool:
+    alone = not (rescale.knots or rescale.square)
+    return alone and bool(before.knots) and rescale.inputs == before.inputs
