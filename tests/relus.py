@@ -20,7 +20,7 @@ from circa.protocols.ot.softspoken import (
 )
 from circa.protocols.packing import unpack_bits
 from circa.protocols.prg import Prg
-from circa.protocols.relu import Activation, Relu
+from circa.protocols.relu import WINDOWED, Activation, Relu
 from circa.protocols.shares import Modulus
 from circa.protocols.sign.window import Window
 from circa.protocols.steps import complete
@@ -28,7 +28,6 @@ from harness import Transcript, run_pair
 
 SENDER_SEED, RECEIVER_SEED = b"the sender's own", b"the receiver's!!"
 
-WINDOWED = ("table", "window-garbled")  # in the ring alone
 LINEAR = ("rescale", "square")  # no sign test: layers without knots
 
 

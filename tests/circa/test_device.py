@@ -7,11 +7,11 @@ import pytest
 import torch
 from programs import Builder, geometry, residual, weights
 
-from circa.device import WINDOWED, DeviceProgram, run_local
+from circa.device import DeviceProgram, run_local
 from circa.local import run_local as run_local_host
 from circa.model import ConvertedModel
 from circa.program import Activate, Add, Linear, Pad, Pool, Program, Scale
-from circa.protocols.relu import NAMES
+from circa.protocols.relu import NAMES, WINDOWED
 from circa.protocols.shares import PRIME31, RING32, Modulus
 from circa.protocols.sign.window import Window
 

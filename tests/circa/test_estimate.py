@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from estimates import check_estimate
 from torch import Tensor, nn
 
 import circa
@@ -42,17 +43,8 @@ def measured(model: circa.ConvertedModel, images: int, network: str | Network = 
 def test_bytes_and_rounds_are_exact(relu: str, images: int) -> None:
     torch.manual_seed(1)
     model = circa.convert(Chained(), torch.randn(32, 2, 6, 6), relu=relu)
-    compare(model, images, *measured(model, images))
-
-
-def compare(model: circa.ConvertedModel, images: int, report: Report, ot_k: int) -> None:
-    predicted = estimate(model.program, images, ot_k)
-    rows = {(row.layer, row.phase): row for row in predicted.rows}
-    assert set(rows) == set(report.rows)
-    for key, row in report.rows.items():
-        expected = rows[key]
-        got = (row.bytes_sent, row.bytes_received, row.rounds)
-        assert got == (expected.bytes_sent, expected.bytes_received, expected.rounds), key
+    report, ot_k = measured(model, images)
+    check_estimate(report, estimate(model.program, images, ot_k))
 
 
 def test_every_k_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +54,7 @@ def test_every_k_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(client, "best_k", lambda bandwidth, k=k: k)
         report, agreed = measured(model, 1)
         assert agreed == k
-        compare(model, 1, report, k)
+        check_estimate(report, estimate(model.program, 1, k))
 
 
 def test_the_line_decides_k_and_the_default_is_that_of_connect() -> None:

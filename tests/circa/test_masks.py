@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from estimates import check_estimate
 from numpy.typing import NDArray
 from programs import Builder, geometry, weights
 
@@ -81,12 +82,7 @@ def test_private_inference_is_the_simulation_and_costs_the_estimate(relu: str) -
         shares, report = session.last_shares, session.report
     assert {share.shape for share in shares.values()} == {(2, 4, 36)}
     assert torch.equal(private, model(x, client_shares=shares))
-    expected = {
-        (row.layer, row.phase): (row.bytes_sent, row.bytes_received, row.rounds)
-        for row in estimate(program, 2).rows
-    }
-    got = {key: (row.bytes_sent, row.bytes_received, row.rounds) for key, row in report.rows.items()}
-    assert got == expected
+    check_estimate(report, estimate(program, 2))
     assert report.rows["relu0", "online"].rounds == report.rows["relu2", "online"].rounds
 
 

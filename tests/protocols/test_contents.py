@@ -6,7 +6,7 @@ import pytest
 
 import circa.protocols
 from circa.protocols import relu
-from circa.protocols.relu import Activation
+from circa.protocols.relu import WINDOWED, Activation
 from circa.protocols.shares import PRIME31, RING32
 from circa.protocols.sign.window import Window
 
@@ -27,7 +27,7 @@ def test_row(row: tuple[str, ...]) -> None:
         channels=1,
         positions=ELEMENTS,
         shift=8,
-        window=Window(6) if name in ("table", "window-garbled") else None,
+        window=Window(6) if name in WINDOWED else None,
         truncate_bits=12 if name == "circa" else 0,
         knots=() if name == "rescale" else (0,),
         coefs=() if name == "rescale" else (1,),

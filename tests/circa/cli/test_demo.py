@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command import command
 from torch import nn
 
 import circa
@@ -23,8 +23,7 @@ FIELDS = {
 
 def run(*arguments: object, status: int = 0) -> str:
     """stdout, or stderr where the command fails; no traceback in either."""
-    command = [sys.executable, "-P", "-m", "circa", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr if status else done.stdout
@@ -54,18 +53,8 @@ def test_infer_against_a_server_process(tmp_path: Path) -> None:
     x = torch.rand(5, 3, 2, 2)
     circa.convert(model, torch.rand(64, 3, 2, 2)).save(tmp_path / "model.circa")
     np.save(tmp_path / "x.npy", x.numpy())
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "circa",
-        "serve",
-        str(tmp_path / "model.circa"),
-        "--port",
-        "0",
-        "--json",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    serve = command("serve", tmp_path / "model.circa", "--port", 0, "--json")
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
             started = json.loads(server.stdout.readline())
@@ -81,8 +70,7 @@ def test_infer_against_a_server_process(tmp_path: Path) -> None:
 
 
 def run_json_error(*arguments: object) -> str:
-    command = [sys.executable, "-P", "-m", "circa", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -110,8 +98,8 @@ def test_errors_are_one_line(tmp_path: Path, arguments: tuple[str, ...], text: s
 
 def test_help_is_light_and_lists_the_commands() -> None:
     text = run("--help")
-    for command in ("demo", "convert", "check", "estimate", "summary", "serve", "infer", "stock", "bench"):
-        assert command in text
+    for name in ("demo", "convert", "check", "estimate", "summary", "serve", "infer", "stock", "bench"):
+        assert name in text
 
 
 def test_convert_estimate_and_summary(tmp_path: Path) -> None:

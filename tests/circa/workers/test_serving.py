@@ -5,13 +5,13 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from command import command
 from programs import residual
 from torch import nn
 
@@ -126,20 +126,10 @@ def test_the_command_ends_at_ctrl_c_without_a_word_of_its_workers(
     """SIGINT goes to the whole group of processes, as from a terminal."""
     assert MEMORY == MEMORY_MB * 1e6
     converted.save(tmp_path / "net.circa")
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "circa",
-        "serve",
-        str(tmp_path / "net.circa"),
-        "--port",
-        "0",
-        "--json",
-    ]
+    serve = command("serve", tmp_path / "net.circa", "--port", 0, "--json", "--workers", 2, "--memory", 64)
     environment = {**os.environ, "CIRCA_NATIVE": kernels, "PYTHONWARNINGS": "error"}
     with subprocess.Popen(
-        [*command, "--workers", "2", "--memory", "64"],
+        serve,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

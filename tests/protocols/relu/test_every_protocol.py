@@ -10,7 +10,6 @@ import pytest
 from otpairs import ot_setups
 from relus import (
     LINEAR,
-    WINDOWED,
     Nobody,
     check_refused,
     dealt_cots,
@@ -22,7 +21,17 @@ from relus import (
 )
 
 from circa.protocols.errors import FramingError, ParameterError
-from circa.protocols.relu import NAMES, by_name, columns, garbled, modulus_for, square, table, window_garbled
+from circa.protocols.relu import (
+    NAMES,
+    WINDOWED,
+    by_name,
+    columns,
+    garbled,
+    modulus_for,
+    square,
+    table,
+    window_garbled,
+)
 from circa.protocols.relu.material import Stock, join, nbytes, split
 from circa.protocols.relu.square import Square
 from circa.protocols.shares import PRIME31, RING32
