@@ -56,8 +56,6 @@ def _window(op: Operation, program: Program) -> tuple[str, str]:
     if op.window is None:
         return f"k={op.truncate_bits} {op.mode[:3]}", ""
     source = program.operations[op.inputs[0]]
-    reach = [op.window.reach(j) for j in range(len(op.knots))]
-    low = min((knot - below).min() for knot, (below, _) in zip(op.knots, reach, strict=True))
-    high = max((knot + above).max() for knot, (_, above) in zip(op.knots, reach, strict=True))
-    span = f"{low * 2.0**-source.frac_bits:.2g}..{high * 2.0**-source.frac_bits:.2g}"
+    low, high = op.window.bounds(op.knots)
+    span = f"{low.min() * 2.0**-source.frac_bits:.2g}..{high.max() * 2.0**-source.frac_bits:.2g}"
     return f"n={op.window.bits} {op.window.mode[:3]}", span

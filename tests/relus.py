@@ -57,22 +57,13 @@ def one_sided(window: Window, knots: int = 1) -> Window:
     return replace(window, positive=tuple(map(tuple, cells[:, ::-1].tolist())))
 
 
-def bounds(act: Activation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The least and the largest z that every channel's window holds at all knots, (channels,) each."""
-    assert act.window is not None
-    reach = [act.window.reach(j) for j in range(len(act.knots))]
-    low = np.max([knot - below for knot, (below, _) in zip(act.knots, reach, strict=True)], axis=0)
-    high = np.min([knot + above for knot, (_, above) in zip(act.knots, reach, strict=True)], axis=0)
-    return low, high
-
-
 def values(act: Activation, batch: int, seed: int = 0) -> NDArray[np.int64]:
     """Integers with room for the rescale that fill the window, if any, of every channel; half are small."""
     bound = min(1 << 29, act.modulus.value // 4 - (2 << act.shift))
     bound -= max((abs(knot) for knot in act.knots), default=0)
     low, high = (np.array([-1]), np.array([1])) * np.array(bound)
     if act.window is not None:
-        low, high = (np.clip(side, -bound, bound) for side in bounds(act))
+        low, high = (np.clip(side, -bound, bound) for side in act.window.bounds(act.knots))
     z = np.random.default_rng(seed).uniform(-1, 1, act.shape(batch)) ** 3
     return np.where(z < 0, -z * low[:, None], z * high[:, None]).astype(np.int64)
 

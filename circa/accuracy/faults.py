@@ -136,17 +136,11 @@ def measured(program: Program, op: Activate, z: Signed, z_c: Residues) -> NDArra
 
 def outside(op: Activate, z: Signed) -> NDArray[np.bool_]:
     """Whether a value is beyond its window at any knot; without a window none is."""
-    beyond = np.zeros(z.shape, np.bool_)
-    if op.window is not None:
-        for j, knot in enumerate(op.knots):
-            beyond |= _beyond(op.window, z - knot, j)
+    if op.window is None:
+        return np.zeros(z.shape, np.bool_)
+    low, high = op.window.bounds(op.knots)
+    beyond: NDArray[np.bool_] = (z < low[:, None]) | (z > high[:, None])
     return beyond
-
-
-def _beyond(window: Window, z: Signed, knot: int) -> NDArray[np.bool_]:
-    below, above = window.reach(knot)
-    found: NDArray[np.bool_] = (z < -below[:, None]) | (z > above[:, None])
-    return found
 
 
 def _bit(
@@ -169,7 +163,8 @@ def _window_faults(window: Window, z: Signed, knot: int) -> NDArray[np.float64]:
         values = z[:, c]
         near = np.abs(values) <= window.width // gain
         total[:, c][near] = fault_probability(values[near], gain, window.bits, window.mode)
-    total[_beyond(window, z, knot)] = 1.0
+    below, above = window.reach(knot)
+    total[(z < -below[:, None]) | (z > above[:, None])] = 1.0
     return total
 
 

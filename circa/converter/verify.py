@@ -174,10 +174,8 @@ def bound(node: Node, op: program.Operation, x: Tensor, scales: Scales) -> Tenso
         if (window := op.window) is not None:
             channels = (-1, *(1,) * (x.ndim - 2))
             fault = window.width / torch.tensor(window.gain, dtype=torch.float64).reshape(channels) * before
-            for j, knot in enumerate(op.knots):
-                # Beyond its window a value's sign is wrong: the margin's business, not this layer's.
-                below, above = (torch.from_numpy(far).reshape(channels) for far in window.reach(j))
-                off = x / before - knot
-                outside = torch.where((off < -below) | (off > above), torch.inf, outside)
+            # Beyond its window a value's sign is wrong: the margin's business, not this layer's.
+            low, high = (torch.from_numpy(bound).reshape(channels) for bound in window.bounds(op.knots))
+            outside = torch.where((x / before < low) | (x / before > high), torch.inf, 0.0)
         return len(op.knots) * (2 * unit + before / 2 + fault) + outside
     return torch.zeros((), dtype=torch.float64)

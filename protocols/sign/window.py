@@ -102,6 +102,13 @@ class Window:
         above = P * self.width - 1 - self.delta
         return below // gain, above // gain
 
+    def bounds(self, knots: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The least and the largest z, (gains,) each, that the window holds at all of its knots."""
+        reach = [self.reach(j) for j in range(len(knots))]
+        low = np.max([knot - below for knot, (below, _) in zip(knots, reach, strict=True)], axis=0)
+        high = np.min([knot + above for knot, (_, above) in zip(knots, reach, strict=True)], axis=0)
+        return low, high
+
     def index_s(self, x_s: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Sender: a in [0, 2^n), from shares of shape (batch, channels, positions)."""
         a = np.multiply(x_s, self._factors(x_s.shape), dtype=np.uint32)

@@ -156,6 +156,17 @@ def test_gain_per_channel():
                 assert mine[channel] == its
 
 
+def test_bounds_hold_at_every_knot():
+    window, knots = Window(5, (1 << 8, 3 << 10), "negpass", ((4, 16), (9, 20))), (-70_000, 900_000)
+    low, high = window.bounds(knots)
+    for c, gain in enumerate(window.gain):
+        for z, inside in ((low[c], True), (low[c] - 1, False), (high[c], True), (high[c] + 1, False)):
+            s = [gain * (z - knot) + window.delta for knot in knots]
+            P = [row[c] for row in window.positive]
+            held = [-(31 - p) * window.width <= v < p * window.width for p, v in zip(P, s, strict=True)]
+            assert all(held) == inside
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
