@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from circa.converter.windows import with_margin
+from circa.converter.windows import channel_range, with_margin
 from circa.errors import ParameterError
 from circa.protocols.sign.window import MAX_BITS, MIN_BITS, MODES
 
@@ -110,9 +110,7 @@ class FaultyReLUs(TorchFunctionMode):
         i, self._call = self._call, self._call + 1
         wide = (1, -1, *(1,) * (z.ndim - 2))
         if self._measuring:
-            channels = z.detach().transpose(0, 1).flatten(1)
-            low = channels.amin(1).clamp(max=min(shape.knots))
-            high = channels.amax(1).clamp(min=max(shape.knots))
+            low, high = channel_range(z.detach(), shape.knots)
             if i < len(self._ranges):
                 before = self._ranges[i]
                 self._ranges[i] = torch.minimum(before[0], low), torch.maximum(before[1], high)
@@ -125,7 +123,7 @@ class FaultyReLUs(TorchFunctionMode):
             raise ParameterError("the ranges of the activations are not known yet: measure them first")
         n, mode = self._windows[0 if self._single else i]
         low, high = with_margin(*self._ranges[i], shape.knots, self._margin, per_channel=True)
-        width = ((high - low) / (2**n - 2)).view(wide)
+        width = ((high - low) / (2**n - 2)).to(z.dtype).view(wide)
         u = torch.rand(z.shape, generator=self._generator, dtype=z.dtype, device=z.device)
         delta = {"poszero": 0.0, "negpass": 1.0, "balanced": 0.5}[mode]
         return self._sum(z, shape, u.sub_(delta).mul_(width))

@@ -10,6 +10,7 @@ from circa.errors import CalibrationError
 
 from .evaluate import evaluate
 from .graph import Activate, Node
+from .windows import channel_range
 
 __all__ = ["Ranges", "calibrate", "check_batch"]
 
@@ -70,9 +71,7 @@ def calibrate(nodes: list[Node], x: Tensor, progress: Callable[[int, int], None]
                 activation.mask is not None
             ):  # the others take no sign test; a knot in their place adds no range
                 value = torch.where(activation.mask, value, activation.knots[0])
-            channels = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
-            low = channels.amin((0, 2)).double().clamp(max=min(activation.knots))
-            high = channels.amax((0, 2)).double().clamp(min=max(activation.knots))
+            low, high = channel_range(value, activation.knots)
             lows[activation] = torch.minimum(low, lows.get(activation, low))
             highs[activation] = torch.maximum(high, highs.get(activation, high))
 

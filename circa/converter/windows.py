@@ -14,10 +14,17 @@ from torch import Tensor
 
 from circa.protocols.sign.window import Window
 
-__all__ = ["FLOOR", "fill", "limits", "with_margin"]
+__all__ = ["FLOOR", "channel_range", "fill", "limits", "with_margin"]
 
 FLOOR = 1 / 16  # of the layer's range: what a channel without a range of its own is taken to have
 MAX_GAIN = (1 << 31) - 1
+
+
+def channel_range(z: Tensor, knots: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Per channel the least and the largest pre-activation or knot, float64, of z (batch, channels, ...)."""
+    channels = z.flatten(2) if z.ndim > 2 else z.unsqueeze(2)
+    low, high = channels.amin((0, 2)).double(), channels.amax((0, 2)).double()
+    return low.clamp(max=min(knots)), high.clamp(min=max(knots))
 
 
 def with_margin(
@@ -63,4 +70,4 @@ def fill(ranges: NDArray[np.int64], knots: Sequence[int], bits: int, mode: str, 
 
 
 def _gains(room: int, span: NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(np.clip(room // np.maximum(span, 1), 1, MAX_GAIN).tolist())
+    return tuple(np.clip(room // span, 1, MAX_GAIN).tolist())
