@@ -59,10 +59,14 @@ class Line:
         """Nothing to release."""
 
 
-def measure(batch: int, channels: int, positions: int, bits: int, shift: int, repeats: int) -> dict[str, Any]:
+def uneven_window(bits: int, channels: int) -> Window:
+    """Another gain and another number of positive cells from channel to channel, as a conversion gives."""
     cells = tuple(1 + c % ((1 << bits) - 1) for c in range(channels))
-    window = Window(bits, tuple(3 + c % 5 for c in range(channels)), positive=(cells,))
-    act = Activation(RING32, channels, positions, shift, window)
+    return Window(bits, tuple(3 + c % 5 for c in range(channels)), positive=(cells,))
+
+
+def measure(batch: int, channels: int, positions: int, bits: int, shift: int, repeats: int) -> dict[str, Any]:
+    act = Activation(RING32, channels, positions, shift, uneven_window(bits, channels))
     protocol, prg = Table(), Prg(b"benchmark inputs")
     z_c, z_s, y_c = (RING32.uniform(prg, act.shape(batch)) for _ in range(3))
     left, right = ideal_pair(prg.fork())

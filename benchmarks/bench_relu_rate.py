@@ -19,6 +19,8 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from bench_relu_online import uneven_window
+
 from circa.protocols import kernels
 from circa.protocols.channel import Channel, memory_pair
 from circa.protocols.ot import OtPair, setup_pair
@@ -27,7 +29,6 @@ from circa.protocols.prg import Prg
 from circa.protocols.relu import Activation
 from circa.protocols.relu.table import Table
 from circa.protocols.shares import RING32
-from circa.protocols.sign.window import Window
 from circa.protocols.steps import complete
 
 TABLE = Table()
@@ -51,8 +52,7 @@ def main() -> None:
     }
     setting["load"] = round(os.getloadavg()[0], 1)
     for shift in args.shift:
-        cells = tuple(1 + c % ((1 << args.bits) - 1) for c in range(CHANNELS))
-        window = Window(args.bits, tuple(3 + c % 5 for c in range(CHANNELS)), positive=(cells,))
+        window = uneven_window(args.bits, CHANNELS)
         act = Activation(RING32, CHANNELS, max(1, args.elements // CHANNELS), shift, window)
         print(json.dumps(measure(act, args.k, args.repeats) | setting), flush=True)
 
