@@ -87,7 +87,8 @@ class Server:
             )
             for op in program.linear
         }
-        self._prepared = prepare(program, weights, whole("memory (bytes)", memory, 0, 1 << 50))
+        memory = whole("memory (bytes)", memory, 0, 1 << 50)
+        self._prepared = prepare(program, weights, memory)
         self._workers = start(self._prepared, workers, memory, ray)
         try:
             self._listener = socket.create_server((host, port))

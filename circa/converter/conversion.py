@@ -63,15 +63,12 @@ def convert(
     calibration data or ranges that do not fit, ParameterError for another argument out of range.
     """
     chosen = resolve(modulus, relu)
-    number("margin", margin, 1, 16)
-    for name, value, low, high in (
-        ("bits", bits, MIN_BITS, MAX_BITS),
-        ("input_bits", input_bits, 4, 24),
-        ("activation_bits", activation_bits, 4, 24),
-        ("weight_bits", weight_bits, 2, 14),
-        ("truncate_bits", truncate_bits, 0, 30),
-    ):
-        whole(name, value, low, high)
+    margin = number("margin", margin, 1, 16)
+    bits = whole("bits", bits, MIN_BITS, MAX_BITS)
+    input_bits = whole("input_bits", input_bits, 4, 24)
+    activation_bits = whole("activation_bits", activation_bits, 4, 24)
+    weight_bits = whole("weight_bits", weight_bits, 2, 14)
+    truncate_bits = whole("truncate_bits", truncate_bits, 0, 30)
     if mode not in MODES:
         raise ParameterError(f"unknown fault mode {mode!r}; modes: {', '.join(MODES)}")
     report = progress or (lambda step, done, total: None)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -108,6 +109,14 @@ def test_operands_of_a_concat_are_aligned():
     (scale,) = (op for op in ops if isinstance(op, Scale))
     assert scale.factor == 1024
     assert {ops[i].frac_bits for i in concat.inputs} == {22}
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    options = {"bits": np.int64(5), "weight_bits": np.int16(9), "margin": np.float32(1.5)}
+    made = convert(model, IMAGES, **options)
+    made.save(tmp_path / "model.circa")
+    assert ConvertedModel.load(tmp_path / "model.circa").program == made.program
 
 
 def test_save_and_load(converted, tmp_path):
